@@ -1,0 +1,88 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target of ours: Swift 6 mode, explicit existentials and imports, and no warning survives.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+]
+
+let package = Package(
+    name: "perch",
+    products: [
+        .executable(name: "perchd", targets: ["perchd"]),
+        .executable(name: "perch", targets: ["perch"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(name: "CPosix"),
+        library("Releases", []),
+        library("Analysis", []),
+        library("Traffic", ["Analysis"]),
+        library("Ports", ["Releases", "Analysis", "Traffic"]),
+        library("Postgres", ["CLibPQ", "CPosix", logging]),
+        library("Policies", ["Releases", yams]),
+        library("Triggers", ["Releases", crypto]),
+        library("Rewind", ["Postgres", "Releases", "Ports", "CPosix", subprocess, system, logging]),
+        library("Evidence", ["Releases", "Ports", subprocess, system, logging]),
+        library("Router", ["Traffic", "Analysis", "CPosix", logging] + nio),
+        library("Platforms", ["Releases", "Ports", "Traffic", "CPosix", subprocess, system, logging, httpClient]),
+        library("ControlModel", ["Releases", "Analysis"]),
+        library(
+            "Controller",
+            ["Releases", "Analysis", "Traffic", "Ports", "Postgres", "Policies", "ControlModel", "Triggers", logging,
+             httpClient]
+        ),
+        library("ControlAPI", ["ControlModel", "Triggers", "Releases", hummingbird, metrics, logging, lifecycle]),
+        library("PerchCLI", ["ControlModel", "Policies", "Triggers", "Releases", arguments, httpClient]),
+        .executableTarget(name: "perch", dependencies: ["PerchCLI"], swiftSettings: strict),
+        .executableTarget(
+            name: "perchd",
+            dependencies: [
+                "Controller", "ControlAPI", "ControlModel", "Rewind", "Evidence", "Router", "Platforms", "Policies",
+                "Postgres", "Releases", "Ports", "Traffic", arguments, lifecycle, logging, metrics, yams,
+            ],
+            swiftSettings: strict
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
