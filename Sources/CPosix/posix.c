@@ -1,2 +1,0 @@
-#include "CPosix.h"
-int perch_placeholder(void) { return 0; }
