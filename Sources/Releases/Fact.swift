@@ -1,0 +1,118 @@
+// What happened in a release, append-only. The state of a release is the fold of its facts and nothing else.
+
+package struct Fact: Hashable, Sendable, Codable {
+    /// From 1 within a release, without gaps.
+    package var sequence: Int
+    package var at: Instant
+    package var body: Body
+
+    package init(sequence: Int, at: Instant, body: Body) {
+        self.sequence = sequence
+        self.at = at
+        self.body = body
+    }
+
+    package enum Body: Hashable, Sendable, Codable {
+        case accepted(Acceptance)
+        /// `deadline` nil only for terminal phases.
+        case phaseEntered(Phase, deadline: Instant?)
+        case preflightPassed(warnings: [String])
+        case snapshotTaken(SnapshotSummary)
+        case instancesReady(Arm, names: [String])
+        /// The router confirmed that it serves this share.
+        case shareConfirmed(Share)
+        case verdictReached(Verdict)
+        /// An old stable instance is about to be stopped: from here the old version is not whole.
+        case stableLeaving
+        /// The stable instances now run this release's commit.
+        case stableReplaced
+        case operatorAsked(OperatorRequest)
+        case rollbackBegun(RollbackCause)
+        /// The old version's instances are whole and ready again.
+        case stableRestored
+        case canaryStopped
+        case dataRewound(RewindSummary)
+        /// When the canary's first failure settled, as the router saw it.
+        case firstFailureSeen(Instant)
+        case halted(reason: String, advice: [String])
+        case noted(String)
+    }
+}
+
+/// Everything a release starts from; pinned, so that a change of policy never changes a running release.
+package struct Acceptance: Hashable, Sendable, Codable {
+    package var release: ReleaseID
+    package var commit: CommitID
+    /// nil: the service's first release.
+    package var stable: CommitID?
+    package var policy: Policy
+    package var request: ReleaseRequest
+    /// The whole release, waiting for people not counted.
+    package var deadline: Instant
+
+    package init(
+        release: ReleaseID, commit: CommitID, stable: CommitID?, policy: Policy, request: ReleaseRequest,
+        deadline: Instant
+    ) {
+        self.release = release
+        self.commit = commit
+        self.stable = stable
+        self.policy = policy
+        self.request = request
+        self.deadline = deadline
+    }
+}
+
+/// What watching one step found. `fail` is absorbing: nothing that comes later takes it back.
+package struct Verdict: Hashable, Sendable, Codable {
+    package enum Outcome: String, Hashable, Sendable, Codable { case pass, fail }
+    package var phase: Phase
+    package var outcome: Outcome
+    /// Numbers against limits, a sentence each.
+    package var why: [String]
+
+    package init(phase: Phase, outcome: Outcome, why: [String]) {
+        self.phase = phase
+        self.outcome = outcome
+        self.why = why
+    }
+}
+
+package struct OperatorRequest: Hashable, Sendable, Codable {
+    package enum Verb: String, Hashable, Sendable, Codable { case promote, abort, rollback }
+    package var verb: Verb
+    package var person: String
+    package var reason: String?
+
+    package init(verb: Verb, person: String, reason: String?) {
+        self.verb = verb
+        self.person = person
+        self.reason = reason
+    }
+}
+
+/// Why a release goes back, and whether its data goes back too.
+package struct RollbackCause: Hashable, Sendable, Codable {
+    package enum Kind: String, Hashable, Sendable, Codable {
+        case verdict, instance, deadline, noData, recording, failure, abort, operatorRollback, superseded
+    }
+    package var kind: Kind
+    package var reason: String
+    /// Take the release's writes out, if it could write and the recording is whole.
+    package var data: Bool
+
+    package init(kind: Kind, reason: String, data: Bool) {
+        self.kind = kind
+        self.reason = reason
+        self.data = data
+    }
+
+    /// How a release ends that went back for this cause.
+    package var ending: Phase {
+        switch kind {
+        case .abort: .aborted
+        case .superseded: .superseded
+        case .verdict, .instance, .deadline, .noData, .recording, .failure, .operatorRollback: .rolledBack
+        }
+    }
+}
