@@ -14,6 +14,8 @@ package struct Fact: Hashable, Sendable, Codable {
 
     package enum Body: Hashable, Sendable, Codable {
         case accepted(Acceptance)
+        /// What serves everybody as this release's turn comes; nil: it is the service's first.
+        case baselineChosen(CommitID?)
         /// `deadline` nil only for terminal phases.
         case phaseEntered(Phase, deadline: Instant?)
         case preflightPassed(warnings: [String])
@@ -43,20 +45,16 @@ package struct Fact: Hashable, Sendable, Codable {
 package struct Acceptance: Hashable, Sendable, Codable {
     package var release: ReleaseID
     package var commit: CommitID
-    /// nil: the service's first release.
-    package var stable: CommitID?
     package var policy: Policy
     package var request: ReleaseRequest
     /// The whole release, waiting for people not counted.
     package var deadline: Instant
 
     package init(
-        release: ReleaseID, commit: CommitID, stable: CommitID?, policy: Policy, request: ReleaseRequest,
-        deadline: Instant
+        release: ReleaseID, commit: CommitID, policy: Policy, request: ReleaseRequest, deadline: Instant
     ) {
         self.release = release
         self.commit = commit
-        self.stable = stable
         self.policy = policy
         self.request = request
         self.deadline = deadline

@@ -120,7 +120,7 @@ package struct Policy: Hashable, Sendable, Codable {
         }
     }
 
-    package enum SnapshotMode: String, Hashable, Sendable, Codable { case dump, none }
+    package enum SnapshotMode: String, Hashable, Sendable, Codable, CaseIterable { case dump, none }
 
     package struct DataRollback: Hashable, Sendable, Codable {
         package var mode: Mode = .replay
@@ -134,10 +134,10 @@ package struct Policy: Hashable, Sendable, Codable {
         package init() {}
 
         /// `replay`: snapshot plus recorded writes replace the live data. `keep`: the data stays as it is.
-        package enum Mode: String, Hashable, Sendable, Codable { case replay, keep }
+        package enum Mode: String, Hashable, Sendable, Codable, CaseIterable { case replay, keep }
         /// Whose recorded writes are replayed.
-        package enum Writes: String, Hashable, Sendable, Codable { case stable, all }
-        package enum Reconnect: String, Hashable, Sendable, Codable { case restart, probe }
+        package enum Writes: String, Hashable, Sendable, Codable, CaseIterable { case stable, all }
+        package enum Reconnect: String, Hashable, Sendable, Codable, CaseIterable { case restart, probe }
     }
 
     /// When a version counts as bad.
@@ -154,7 +154,7 @@ package struct Policy: Hashable, Sendable, Codable {
         package init() {}
     }
 
-    package enum NoData: String, Hashable, Sendable, Codable {
+    package enum NoData: String, Hashable, Sendable, Codable, CaseIterable {
         case hold
         case rollBack = "roll-back"
         case promote
@@ -202,13 +202,13 @@ package struct Policy: Hashable, Sendable, Codable {
         package var events: [Event] = [.deployment, .workflowRun]
         package init() {}
 
-        package enum Event: String, Hashable, Sendable, Codable {
+        package enum Event: String, Hashable, Sendable, Codable, CaseIterable {
             case deployment, push
             case workflowRun = "workflow_run"
         }
     }
 
-    package enum OnNewer: String, Hashable, Sendable, Codable { case queue, supersede, reject }
+    package enum OnNewer: String, Hashable, Sendable, Codable, CaseIterable { case queue, supersede, reject }
 
     package struct Report: Hashable, Sendable, Codable {
         /// Lower-case header names whose values are never kept.

@@ -5,8 +5,8 @@
 
 /// Something the world reports.
 package enum Event: Hashable, Sendable {
-    /// The service is free and this release is next.
-    case turnCame
+    /// The service is free and this release is next; `stable` serves everybody, nil: nothing does yet.
+    case turnCame(stable: CommitID?)
     case preflightDone(failures: [String], warnings: [String])
     case snapshotDone(SnapshotSummary)
     case instancesReady(Arm, names: [String])
@@ -44,6 +44,7 @@ package enum Effect: Hashable, Sendable {
     case setShare(Share)
     /// Count and judge until `until` at the earliest.
     case watch(Phase, until: Instant)
+    /// A person decides; meanwhile a canary with users is watched, and can only fail.
     case awaitPerson
     case replaceStable
     /// Keep the recording until then, or until a newer release waits.
@@ -96,8 +97,8 @@ extension ReleaseState {
 
     private func progressed(_ event: Event, at now: Instant) -> [Fact.Body] {
         switch (phase, event) {
-        case (.accepted, .turnCame):
-            return [entering(.preflight, at: now)]
+        case (.accepted, .turnCame(let stable)):
+            return [.baselineChosen(stable), entering(.preflight, at: now)]
         case (.preflight, .preflightDone(let failures, let warnings)):
             guard failures.isEmpty else {
                 return beginRollback(.failure, "preflight: " + failures.joined(separator: "; "), data: false, at: now)
@@ -142,7 +143,9 @@ extension ReleaseState {
         switch (verdict.outcome, phase) {
         case (.fail, .canary(let step)) where !policy.rollBack.automatic:
             return [.verdictReached(verdict), entering(.waiting(step: step, for: .failure), at: now)]
-        case (.fail, .canary), (.fail, .baking):
+        case (.fail, .waiting(let step, .approval)) where !policy.rollBack.automatic:
+            return [.verdictReached(verdict), entering(.waiting(step: step, for: .failure), at: now)]
+        case (.fail, .canary), (.fail, .baking), (.fail, .waiting(_, .approval)):
             return [.verdictReached(verdict)]
                 + beginRollback(.verdict, verdict.why.joined(separator: "; "), data: true, at: now)
         case (.pass, .canary(let step)):

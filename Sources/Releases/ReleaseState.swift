@@ -7,6 +7,9 @@ package struct ReleaseState: Hashable, Sendable {
     package private(set) var updatedAt: Instant
     package private(set) var lastSequence: Int
 
+    /// What served everybody when this release's turn came.
+    package private(set) var stable: CommitID?
+
     package private(set) var phase = Phase.accepted
     package private(set) var phaseSince: Instant
     package private(set) var phaseDeadline: Instant?
@@ -34,7 +37,7 @@ package struct ReleaseState: Hashable, Sendable {
     package var id: ReleaseID { acceptance.release }
     package var policy: Policy { acceptance.policy }
     /// The service had no version before this one.
-    package var isFirst: Bool { acceptance.stable == nil }
+    package var isFirst: Bool { stable == nil }
     package var hasFailed: Bool { verdicts.contains { $0.outcome == .fail } }
 
     /// - Precondition: `first` is the release's acceptance.
@@ -65,6 +68,7 @@ package struct ReleaseState: Hashable, Sendable {
         switch fact.body {
         case .accepted: preconditionFailure("\(id) was accepted twice")
         case .phaseEntered(let next, let deadline): enter(next, deadline: deadline, at: fact.at)
+        case .baselineChosen(let commit): stable = commit
         case .preflightPassed, .noted, .operatorAsked: break
         case .snapshotTaken(let summary): snapshot = summary
         case .instancesReady(let arm, _): if arm == .canary { canaryStarted = true }

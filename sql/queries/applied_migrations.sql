@@ -1,0 +1,2 @@
+-- Numbers applied so far.
+select number from migration order by number;

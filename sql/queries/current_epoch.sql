@@ -1,0 +1,2 @@
+-- The epoch that may write.
+select epoch, holder from leadership;

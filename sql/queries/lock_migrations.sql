@@ -1,0 +1,2 @@
+-- One daemon migrates at a time; let go at the end of the transaction.
+select pg_advisory_xact_lock(7239845120035, 2);

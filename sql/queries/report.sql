@@ -1,0 +1,2 @@
+-- $1 release.
+select json, markdown from report where release = $1;

@@ -1,0 +1,2 @@
+-- $1 release.
+select body from watch_progress where release = $1;
