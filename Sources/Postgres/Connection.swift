@@ -14,7 +14,7 @@ package actor Connection {
     package func copyOut(_ sql: String, _ row: (UnsafeRawBufferPointer) throws -> Void) throws -> Int { throw PostgresError.usage("") }
     package func copyIn(_ sql: String, _ body: (_ write: (UnsafeRawBufferPointer) throws -> Void) throws -> Void) throws -> Int { throw PostgresError.usage("") }
     package func transaction<T: Sendable>(
-        begin: String = "BEGIN", _ body: (isolated Connection) async throws -> T
+        begin: String = "BEGIN", _ body: @Sendable (isolated Connection) async throws -> T
     ) async throws -> T { throw PostgresError.usage("") }
     package nonisolated func cancel() {}
     package func takeNotices() -> [Notice] { [] }
