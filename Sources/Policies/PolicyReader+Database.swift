@@ -1,0 +1,37 @@
+// What may be done to the service's data.
+
+import Releases
+
+extension PolicyReader {
+    mutating func database(_ top: Section) -> Policy.Database? {
+        let section = section(top, "database")
+        guard section.isPresent else { return nil }
+        let none = "a service without a database says database: null"
+        let url = required(section, "url", hint: "write url: env:SHOP_DATABASE_URL; \(none)", secret)
+        let role = required(
+            section, "canary_role",
+            hint: "the canary's own login role tells its writes apart: canary_role: shop_canary",
+            roleName)
+        let placeholder = Secret.environment("unnamed")
+        var database = Policy.Database(
+            url: url ?? placeholder, adminURL: url ?? placeholder, canaryRole: role ?? "")
+        set(&database.adminURL, section, "admin_url", secret)
+        set(&database.canaryPassword, section, "canary_password", secret)
+        set(&database.snapshot, self.section(section, "snapshot"), "mode", word(Policy.SnapshotMode.self))
+        set(&database.recordingBudgetBytes, self.section(section, "recording"), "budget", byteCount)
+
+        let rollback = self.section(section, "rollback")
+        set(&database.rollback.mode, rollback, "mode", word(Policy.DataRollback.Mode.self))
+        set(&database.rollback.writes, rollback, "writes", word(Policy.DataRollback.Writes.self))
+        set(&database.rollback.freeze, rollback, "freeze", span(from: .milliseconds(1), to: .seconds(60)))
+        set(&database.rollback.reconnect, rollback, "reconnect", word(Policy.DataRollback.Reconnect.self))
+        set(&database.rollback.keepBefore, rollback, "keep_before", span(from: .zero))
+        if database.snapshot == .none, database.rollback.mode == .replay, !isPartial {
+            complain(
+                rollback.entries["mode"]?.value.place ?? self.section(section, "snapshot").place(of: "mode"),
+                rollback.path(of: "mode"), "rollback by replay needs a snapshot, and snapshot.mode is none",
+                hint: "write snapshot: {mode: dump}, or rollback: {mode: keep} to leave the data as it is")
+        }
+        return database
+    }
+}
