@@ -1,0 +1,3 @@
+"""A small shop over HTTP."""
+
+VERSION = "1.0"
