@@ -139,7 +139,7 @@ extension ReleaseState {
     }
 
     private func judged(_ verdict: Verdict, at now: Instant) -> [Fact.Body] {
-        guard verdict.phase == phase, !hasFailed else { return [] }
+        guard verdict.phase == phase else { return [] }
         switch (verdict.outcome, phase) {
         case (.fail, .canary(let step)) where !policy.rollBack.automatic:
             return [.verdictReached(verdict), entering(.waiting(step: step, for: .failure), at: now)]
@@ -381,7 +381,7 @@ extension ReleaseState {
         switch next {
         case .promoted, .rolledBack, .halted, .aborted, .superseded: return nil
         case .accepted: return now.advanced(by: Deadlines.queued)
-        case .preflight: return now.advanced(by: Deadlines.preflight)
+        case .preflight: return now.advanced(by: Deadlines.preflight).advanced(by: replacementTime)
         case .snapshotting, .canary, .baking: return releaseDeadline
         case .starting:
             return now.advanced(by: policy.source.buildWithin).advanced(by: process.readyWithin)

@@ -19,6 +19,8 @@ package struct RouterReport: Hashable, Sendable, Codable {
     package var refused: UInt64
     package var inFlightStable: Int
     package var inFlightCanary: Int
+    /// Requests sent to an instance and not settled, by its name; also instances that left the table and still drain.
+    package var inFlightByInstance: [String: Int]
     package var hold: HoldState?
     /// The last minute by one-second epochs, oldest first.
     package var recent: [EpochCounts]
@@ -26,7 +28,7 @@ package struct RouterReport: Hashable, Sendable, Codable {
     package init(
         boot: String, epoch: UInt64, generation: UInt64, release: String, at: Int64, stable: VersionCounts,
         canary: VersionCounts, forced: UInt64, refused: UInt64, inFlightStable: Int, inFlightCanary: Int,
-        hold: HoldState?, recent: [EpochCounts]
+        inFlightByInstance: [String: Int] = [:], hold: HoldState?, recent: [EpochCounts]
     ) {
         self.boot = boot
         self.epoch = epoch
@@ -39,6 +41,7 @@ package struct RouterReport: Hashable, Sendable, Codable {
         self.refused = refused
         self.inFlightStable = inFlightStable
         self.inFlightCanary = inFlightCanary
+        self.inFlightByInstance = inFlightByInstance
         self.hold = hold
         self.recent = recent
     }

@@ -1,0 +1,67 @@
+// `perchd serve`: the control plane until it is told to stop. Stopping changes no traffic.
+
+import ArgumentParser
+import ControlAPI
+import Controller
+import Foundation
+import Logging
+import Metrics
+import Policies
+import Ports
+import Releases
+import ServiceLifecycle
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the control plane.",
+        discussion: "Routers and instances are processes of their own: they outlive the daemon and are found again.")
+
+    @OptionGroup var options: SettingOptions
+
+    func run() async throws {
+        let settings: Settings
+        let wiring: Wiring
+        let tokens: (read: [String], operate: [String])
+        let logger: Logger
+        do {
+            settings = try Settings(options)
+            let level = Logger.Level(rawValue: settings.logLevel) ?? .notice
+            let format = settings.logFormat
+            LoggingSystem.bootstrap { format.handler(label: $0, level: level) }
+            logger = Logger(label: "perchd")
+            wiring = try Wiring(settings, logger: logger)
+            tokens = (
+                try settings.readTokens.map { secret throws(Failure) in try Wiring.value(of: secret) },
+                try settings.operateTokens.map { secret throws(Failure) in try Wiring.value(of: secret) }
+            )
+        } catch let failure as Failure {
+            FileHandle.standardError.write(Data("perchd: \(failure)\n".utf8))
+            throw ExitCode(2)
+        }
+        let controller = ReleaseController(
+            policies: wiring.policies, ports: wiring.ports, store: wiring.store, publicURL: settings.publicURL,
+            logger: logger)
+        let servers = makeServers(
+            control: controller,
+            settings: APISettings(
+                listen: settings.listen, socket: settings.socket, operateTokens: tokens.operate,
+                readTokens: tokens.read, publicURL: settings.publicURL),
+            logger: logger)
+        let group = ServiceGroup(
+            configuration: .init(
+                services: servers.map { .init(service: $0) } + [
+                    .init(service: ControllerService(controller: controller))
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        try await group.run()
+    }
+}
+
+/// The controller as a service: a graceful stop ends its loops where they stand, the next start goes on from the facts.
+struct ControllerService: Service {
+    let controller: ReleaseController
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await controller.run() }
+    }
+}
