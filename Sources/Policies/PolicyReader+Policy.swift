@@ -77,14 +77,30 @@ extension PolicyReader {
                 "env sets \(process.databaseVariable), which receives the URL of the arm's database",
                 hint: "name another variable in database_variable, or leave this one out")
         }
-        let texts = process.command + Array(process.environment.values)
-        if isCommandRead, !process.command.isEmpty, !texts.contains(where: { $0.contains("{port}") }) {
-            complain(
-                section.place(of: "command"), section.path(of: "command"),
-                "neither command nor env holds {port}, so no instance can know where to listen",
-                hint: "\(example), or env: {PORT: \"{port}\"}")
-        }
+        checkPort(process, section, isCommandRead: isCommandRead, example: example)
         return Policy.Platform(process: process)
+    }
+
+    /// An instance must learn its port: by `{port}` in its command, or from PORT, which Perch sets.
+    private mutating func checkPort(
+        _ process: Policy.Process, _ section: Section, isCommandRead: Bool, example: String
+    ) {
+        for (name, value) in process.environment.sorted(by: { $0.key < $1.key }) {
+            guard name == "PORT" ? value != "{port}" : value.contains("{port}") else { continue }
+            complain(
+                section.place(of: "env"), "\(section.path(of: "env")).\(name)",
+                name == "PORT"
+                    ? "PORT is the instance's own port and cannot be \(quoted(value))"
+                    : "{port} is replaced in command and as PORT, not in \(name)",
+                hint: "write PORT: \"{port}\"")
+        }
+        guard isCommandRead, !process.command.isEmpty, process.environment["PORT"] == nil,
+            !process.command.contains(where: { $0.contains("{port}") })
+        else { return }
+        complain(
+            section.place(of: "command"), section.path(of: "command"),
+            "neither command nor env holds {port}, so no instance can know where to listen",
+            hint: "\(example), or env: {PORT: \"{port}\"}")
     }
 
     /// A program and its arguments.

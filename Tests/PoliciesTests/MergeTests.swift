@@ -73,6 +73,12 @@ struct MergeTests {
         #expect(try policy("cohort: {by: request}").cohort.by == [.request])
     }
 
+    @Test("a command that reads PORT needs no {port} of its own")
+    func portFromEnvironment() throws {
+        let policy = try policy("platform: {process: {command: [./shop], env: {PORT: \"{port}\"}}}")
+        #expect(policy.platform.process.command == ["./shop"])
+    }
+
     @Test("words that other YAML readers change stay as they are written")
     func verbatimText() throws {
         let policy = try policy("platform: {process: {env: {A: yes, B: 0123, C: 1e3, D: \"null\", E: \"\"}}}")

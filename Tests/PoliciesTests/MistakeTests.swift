@@ -112,6 +112,18 @@ struct MistakeTests {
                 "5:15: share must rise from step to step, 5% follows 10%"
             ),
             (
+                "cohort: {steps: [{share: 5%, for: 1m}, {approve: true}, {share: 5%, for: 1m}]}",
+                "2:65: share must rise from step to step, 5% follows 5%"
+            ),
+            (
+                "platform: {process: {env: {PORT: 8080}}}",
+                "2:27: PORT is the instance's own port and cannot be '8080'\nhint: write PORT: \"{port}\""
+            ),
+            (
+                "platform: {process: {env: {LISTEN: \"[::]:{port}\"}}}",
+                "2:27: {port} is replaced in command and as PORT, not in LISTEN\nhint: write PORT: \"{port}\""
+            ),
+            (
                 "cohort: {steps: [{share: 0%, for: 1m}]}",
                 "2:26: share must be more than 0%\nhint: a release that must not serve yet begins with {approve: true}"
             ),
@@ -260,6 +272,14 @@ struct MistakeTests {
                 "shop.yaml:4:19: listen must be HOST:PORT, not 'nowhere'",
                 "default.yaml:6:17: bake must be a duration, not 'soon'",
             ])
+    }
+
+    @Test("two files that are no YAML are two mistakes")
+    func bothBroken() {
+        let reported = complaints("a: [", over: (text: "b: 1\nb: 2", file: "default.yaml")).map {
+            $0.prefix { $0 != ":" }
+        }
+        #expect(reported == ["shop.yaml", "default.yaml"])
     }
 
     @Test("everything that a service must say is asked for by its path")
