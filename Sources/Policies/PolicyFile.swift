@@ -26,6 +26,17 @@ package enum PolicyFile {
         try read(text: text, file: file, defaults: defaults).policy
     }
 
+    /// Everything that is wrong with a file, a service's or the defaults, as its name says.
+    package static func check(_ path: String) -> [PolicyMistake] {
+        guard path.split(separator: "/").last != Substring(defaultsName) else { return check(defaults: path) }
+        do {
+            _ = try load(path)
+            return []
+        } catch {
+            return error.mistakes
+        }
+    }
+
     /// Everything that is wrong with a file of defaults by itself; what only services can say may be missing.
     package static func check(defaults path: String) -> [PolicyMistake] {
         do {

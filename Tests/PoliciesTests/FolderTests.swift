@@ -20,6 +20,14 @@ struct FolderTests {
         }
     }
 
+    @Test("every file of the folder can be checked by its name, the defaults too")
+    func checkByName() {
+        for name in ["default", "shop", "ledger"] {
+            #expect(PolicyFile.check("\(shipped)/\(name).yaml") == [])
+        }
+        #expect(PolicyFile.check(shipped + "/nobody.yaml").count == 1)
+    }
+
     @Test("shop.yaml inherits the organisation's steps and names only its own")
     func shippedShop() throws {
         let policy = try PolicyFile.load(shipped + "/shop.yaml")
