@@ -69,8 +69,7 @@ let package = Package(
         library("ControlModel", ["Releases", "Analysis"]),
         library(
             "Controller",
-            ["Releases", "Analysis", "Traffic", "Ports", "Postgres", "Policies", "ControlModel", "Triggers", logging,
-             httpClient]
+            ["Releases", "Analysis", "Traffic", "Ports", "Postgres", "Policies", "ControlModel", logging, metrics]
         ),
         library("ControlAPI", ["ControlModel", "Triggers", "Releases", hummingbird, metrics, logging, lifecycle]),
         library("PerchCLI", ["ControlModel", "Policies", "Triggers", "Releases", arguments, httpClient]),
@@ -83,6 +82,27 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "PostgresSupport", dependencies: ["Postgres"], path: "Tests/PostgresSupport", swiftSettings: strict),
+        tests("ReleasesTests", ["Releases"]),
+        tests("AnalysisTests", ["Analysis"]),
+        tests("PoliciesTests", ["Policies", "Releases"]),
+        tests("TriggersTests", ["Triggers", "Releases"]),
+        tests("PostgresTests", ["Postgres", "PostgresSupport"]),
+        tests("RouterTests", ["Router", "Traffic", "Analysis", logging] + nio),
+        tests("PlatformsTests", ["Platforms", "Ports", "Releases", "Traffic", "CPosix", logging]),
+        tests("EvidenceTests", ["Evidence", "Ports", "Releases", "Traffic", logging]),
+        tests("RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", logging]),
+        tests(
+            "ControllerTests",
+            [
+                "Controller", "ControlModel", "Postgres", "PostgresSupport", "Ports", "Releases", "Analysis", "Traffic",
+                logging,
+            ]
+        ),
+        tests(
+            "ControlAPITests", ["ControlAPI", "ControlModel", "Triggers", "Releases", "Analysis", httpClient, logging]),
+        tests("PerchCLITests", ["PerchCLI", "ControlAPI", "ControlModel", "Releases", "Analysis", logging]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -25,7 +25,7 @@ struct RouterCommand: AsyncParsableCommand {
         var logger = Logger(label: "perchd router")
         logger[metadataKey: "service"] = "\(service)"
         let router = Router(
-            settings: RouterSettings(listen: listen, controlSocket: control, tableFile: table, threads: threads),
+            settings: try RouterSettings(listen: listen, controlSocket: control, tableFile: table, threads: threads),
             logger: logger)
         let group = ServiceGroup(
             configuration: .init(

@@ -41,12 +41,16 @@ struct Serve: AsyncParsableCommand {
         let controller = ReleaseController(
             policies: wiring.policies, ports: wiring.ports, store: wiring.store, publicURL: settings.publicURL,
             logger: logger)
-        let servers = makeServers(
-            control: controller,
-            settings: APISettings(
-                listen: settings.listen, socket: settings.socket, operateTokens: tokens.operate,
-                readTokens: tokens.read, publicURL: settings.publicURL),
-            logger: logger)
+        let registry = PrometheusRegistry()
+        MetricsSystem.bootstrap(registry)
+        var api = APISettings(
+            tcp: settings.listen, socketPath: settings.socket.isEmpty ? nil : settings.socket,
+            publicURL: settings.publicURL)
+        api.operateTokens = tokens.operate
+        api.readTokens = tokens.read
+        api.isBehindProxy = settings.isBehindProxy
+        api.hasOpenMetrics = settings.hasOpenMetrics
+        let servers = makeServers(control: controller, settings: api, metrics: registry, logger: logger)
         let group = ServiceGroup(
             configuration: .init(
                 services: servers.map { .init(service: $0) } + [

@@ -40,9 +40,15 @@ struct Settings {
     var data: String
     var policies: String
     var store: Secret
-    var listen: String
+    /// nil: no TCP, only the socket.
+    var listen: APISettings.TCPAddress?
+    /// Empty: no socket.
     var socket: String
     var publicURL: String
+    /// A TLS proxy on this machine stands in front of `listen`.
+    var isBehindProxy: Bool
+    /// `/metrics` answers without a token.
+    var hasOpenMetrics: Bool
     var logFormat: LogFormat
     var logLevel: String
     var readTokens: [Secret]
@@ -68,11 +74,15 @@ struct Settings {
         var socket: String?
         var tokens: Tokens?
         var publicURL: String?
+        var behindProxy: Bool?
+        var openMetrics: Bool?
         var log: Log?
 
         enum CodingKeys: String, CodingKey, CaseIterable {
             case data, policies, store, listen, socket, tokens, log
             case publicURL = "public_url"
+            case behindProxy = "behind_proxy"
+            case openMetrics = "open_metrics"
         }
     }
 
@@ -99,21 +109,35 @@ struct Settings {
         data = pick("data", options.data, "PERCH_DATA", file?.data, "/var/lib/perch")
         policies = pick("policies", options.policies, "PERCH_POLICIES", file?.policies, "/etc/perch/policies")
         let storeText = pick("store.url", options.store, "PERCH_STORE", file?.store?.url, "env:PERCH_STORE_URL")
-        listen = pick("listen", options.listen, "PERCH_LISTEN", file?.listen, "127.0.0.1:7390")
+        let listenText = pick("listen", options.listen, "PERCH_LISTEN", file?.listen, "127.0.0.1:7390")
         socket = pick("socket", options.socket, "PERCH_SOCKET", file?.socket, "/run/perch/perchd.sock")
-        publicURL = pick("public_url", options.publicURL, "PERCH_PUBLIC_URL", file?.publicURL, "http://\(listen)")
+        publicURL = pick("public_url", options.publicURL, "PERCH_PUBLIC_URL", file?.publicURL, "http://\(listenText)")
         let format = pick("log.format", options.logFormat, "PERCH_LOG_FORMAT", file?.log?.format, "text")
         logLevel = pick("log.level", options.logLevel, "PERCH_LOG_LEVEL", file?.log?.level, "notice")
         guard let logFormat = LogFormat(rawValue: format) else {
             throw Failure("log.format is '\(format)'", hint: "text or json")
         }
         self.logFormat = logFormat
+        listen = try Self.address(listenText)
+        isBehindProxy = file?.behindProxy ?? false
+        hasOpenMetrics = file?.openMetrics ?? false
+        listed.append(Setting(name: "behind_proxy", value: "\(isBehindProxy)", origin: path ?? "default"))
+        listed.append(Setting(name: "open_metrics", value: "\(hasOpenMetrics)", origin: path ?? "default"))
         store = try Self.secret(storeText, "store.url")
         readTokens = try (file?.tokens?.read ?? []).map { text throws(Failure) in try Self.secret(text, "tokens.read") }
         operateTokens = try (file?.tokens?.operate ?? []).map { text throws(Failure) in
             try Self.secret(text, "tokens.operate")
         }
         self.listed = listed
+    }
+
+    /// `host:port`, or `none`.
+    private static func address(_ text: String) throws(Failure) -> APISettings.TCPAddress? {
+        if text == "none" { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]),
+            colon != text.startIndex
+        else { throw Failure("listen is '\(text)'", hint: "host:port such as 127.0.0.1:7390, or none") }
+        return .init(host: String(text[..<colon]), port: Int(port))
     }
 
     private static func secret(_ text: String, _ name: String) throws(Failure) -> Secret {

@@ -42,7 +42,7 @@ struct Wiring {
         do {
             return try Policies.resolve(secret)
         } catch {
-            throw Failure("\(secret) cannot be read", hint: "\(error)")
+            throw Failure(error.message, hint: error.hint)
         }
     }
 

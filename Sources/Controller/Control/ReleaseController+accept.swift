@@ -1,6 +1,7 @@
 // From a webhook to a durable release.
 
 package import ControlModel
+import Logging
 import Policies
 import Ports
 import Postgres

@@ -1,7 +1,7 @@
 // What people ask of a release. The last verb wins as long as the machine allows it.
 
 package import ControlModel
-import Releases
+package import Releases
 
 extension ReleaseController: ControlPlane {
     package func promote(_ id: ReleaseID, by person: String) async throws(Refusal) -> ReleaseSummary {

@@ -1,6 +1,6 @@
 // The control plane of one daemon: leads or waits, drives every service's releases, answers the API.
 
-package import ControlModel
+import ControlModel
 import Foundation
 package import Logging
 import Policies

@@ -1,5 +1,6 @@
 // The end of a release, and the start after a restart.
 
+import Logging
 import Ports
 import Releases
 import Traffic

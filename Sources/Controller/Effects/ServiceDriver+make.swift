@@ -1,7 +1,9 @@
 // The effects of a release. Each makes something so that may be so already, and reports what it found to the inbox.
 
+import Logging
 import Ports
 import Releases
+import Traffic
 
 extension ServiceDriver {
     /// - Throws: a transient failure to be tried again, any other to end the phase.

@@ -1,5 +1,6 @@
 // The instances that serve everybody: which they are, replacing them, and keeping them alive.
 
+import Logging
 import Ports
 import Releases
 import Traffic

@@ -1,6 +1,7 @@
 // Watching a step: counts from the router, limits from the policy, the canary's health, the recording's.
 
 import Analysis
+import Logging
 import Ports
 import Releases
 import Traffic
@@ -115,6 +116,7 @@ extension ServiceDriver {
         guard state.snapshot != nil, let database = state.policy.database,
             let recording = await ports.data.recording(release: state.id)
         else { return }
+        metrics.recorded(recording)
         switch recording.state {
         case .broken, .overBudget:
             await report(

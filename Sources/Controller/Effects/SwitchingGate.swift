@@ -1,5 +1,6 @@
 // Holds the service's requests while its data is switched, and brings the instances onto the switched database.
 
+import Logging
 import Ports
 import Releases
 import Traffic

@@ -15,6 +15,7 @@ actor ServiceDriver {
     let logger: Logger
     let inbox = Inbox()
     let table: TableBook
+    let metrics: EngineMetrics
 
     /// The policy in force now; releases run under the one pinned in their acceptance.
     var policy: Policy
@@ -35,6 +36,7 @@ actor ServiceDriver {
         var logger = logger
         logger[metadataKey: "service"] = "\(policy.service)"
         self.logger = logger
+        metrics = EngineMetrics(service: policy.service)
         table = TableBook(service: policy.service, traffic: ports.traffic, epoch: epoch)
     }
 
@@ -213,6 +215,7 @@ actor ServiceDriver {
         }
         current = next
         state = next
+        metrics.moved(to: next)
     }
 
     // MARK: The due effect

@@ -1,6 +1,6 @@
 // Who may write: one daemon holds a session advisory lock; its epoch fences everybody before it.
 
-import Logging
+package import Logging
 package import Postgres
 
 /// Leadership of the store.

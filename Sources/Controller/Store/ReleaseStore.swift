@@ -1,7 +1,7 @@
 // Releases in PostgreSQL. One connection, reopened when lost; every write carries the leader's epoch.
 
 import Foundation
-import Logging
+package import Logging
 import Ports
 package import Postgres
 package import Releases
@@ -86,9 +86,11 @@ package actor ReleaseStore {
     ) async throws(StoreError) -> Value {
         let connection = try await connection()
         do {
-            return try await connection.transaction(body)
-        } catch {
+            return try await connection.transaction { try body($0) }
+        } catch let error as PostgresError {
             throw await translate(error)
+        } catch {
+            throw .damaged("\(error)")
         }
     }
 
