@@ -65,13 +65,16 @@ let package = Package(
         library("Rewind", ["Postgres", "Releases", "Ports", "CPosix", subprocess, system, logging]),
         library("Evidence", ["Releases", "Ports", subprocess, system, logging]),
         library("Router", ["Traffic", "Analysis", "CPosix", logging] + nio),
-        library("Platforms", ["Releases", "Ports", "Traffic", "CPosix", subprocess, system, logging, httpClient]),
+        library(
+            "Platforms",
+            ["Releases", "Ports", "Traffic", "CPosix", subprocess, system, logging, httpClient] + nio),
         library("ControlModel", ["Releases", "Analysis"]),
         library(
             "Controller",
             ["Releases", "Analysis", "Traffic", "Ports", "Postgres", "Policies", "ControlModel", logging, metrics]
         ),
-        library("ControlAPI", ["ControlModel", "Triggers", "Releases", hummingbird, metrics, logging, lifecycle]),
+        library(
+            "ControlAPI", ["ControlModel", "Triggers", "Releases", hummingbird, metrics, logging, lifecycle, nio[0]]),
         library("PerchCLI", ["ControlModel", "Policies", "Triggers", "Releases", arguments, httpClient]),
         .executableTarget(name: "perch", dependencies: ["PerchCLI"], swiftSettings: strict),
         .executableTarget(
@@ -90,7 +93,7 @@ let package = Package(
         tests("TriggersTests", ["Triggers", "Releases"]),
         tests("PostgresTests", ["Postgres", "PostgresSupport"]),
         tests("RouterTests", ["Router", "Traffic", "Analysis", logging] + nio),
-        tests("PlatformsTests", ["Platforms", "Ports", "Releases", "Traffic", "CPosix", logging]),
+        tests("PlatformsTests", ["Platforms", "Ports", "Releases", "Traffic", "Analysis", "CPosix", logging]),
         tests("EvidenceTests", ["Evidence", "Ports", "Releases", "Traffic", logging]),
         tests("RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", logging]),
         tests(
@@ -100,9 +103,21 @@ let package = Package(
                 logging,
             ]
         ),
+        .target(
+            name: "ControlSupport",
+            dependencies: ["ControlAPI", "ControlModel", "Releases", "Analysis", logging, lifecycle],
+            path: "Tests/ControlSupport", swiftSettings: strict),
         tests(
-            "ControlAPITests", ["ControlAPI", "ControlModel", "Triggers", "Releases", "Analysis", httpClient, logging]),
-        tests("PerchCLITests", ["PerchCLI", "ControlAPI", "ControlModel", "Releases", "Analysis", logging]),
+            "ControlAPITests",
+            [
+                "ControlSupport", "ControlAPI", "ControlModel", "Triggers", "Releases", "Analysis", httpClient, crypto,
+                logging, metrics, lifecycle,
+            ] + nio
+        ),
+        tests(
+            "PerchCLITests",
+            ["ControlSupport", "ControlAPI", "PerchCLI", "ControlModel", "Triggers", "Releases", "Analysis", arguments]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )
