@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,9 +57,12 @@ _Noreturn static void become(const struct perch_spawn *request, int go, int repo
     }
     if (chdir(request->folder) < 0) leave(REPORT, PERCH_STEP_FOLDER);
 
-    // SIGKILL, SIGSTOP and the C library's own refuse; they need nothing.
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &standard, NULL);
+    // By system call, because the C library lets nobody touch the two signals it keeps for itself, and those can be
+    // inherited ignored as well. The kernel's struct of zeros is SIG_DFL everywhere; SIGKILL and SIGSTOP refuse.
+    static const char standard[64];
+    for (int signal = 1; signal < NSIG; signal++) {
+        syscall(SYS_rt_sigaction, signal, standard, NULL, (size_t)(NSIG - 1) / 8);
+    }
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

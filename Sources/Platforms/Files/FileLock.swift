@@ -24,6 +24,8 @@ func withFileLock<Result>(
         }
         try await pause(for: .milliseconds(25))
     }
+    // Before the close: a process being born holds a copy of the descriptor until it runs its program.
+    defer { flock(file, LOCK_UN) }
     return try await body()
 }
 

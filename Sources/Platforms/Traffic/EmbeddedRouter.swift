@@ -110,7 +110,7 @@ package struct EmbeddedRouter: TrafficPort {
         do throws(RouterControl.Problem) {
             if home(service).presence == .running { return try await question(control) }
         } catch .unreachable {
-            // It runs and is just starting, or it died this moment.
+            // It runs and is just starting, or it died this moment. Every question may be asked twice.
         }
         do throws(Failure) {
             try await start(service, listen: listen, control: control)
@@ -131,25 +131,18 @@ package struct EmbeddedRouter: TrafficPort {
         try FileSystem.makeFolder(folder)
         let home = home(service)
         try await withFileLock(home.lockPath, patience: .seconds(30)) { () throws(Failure) in
-            if home.presence != .running {
-                try await home.stop(drain: .zero)
-                let launch = ProcessHome.Launch(
-                    command: [
-                        perchdPath, "router", "--service", service.rawValue, "--listen", listen, "--control", socket,
-                        "--table", "\(home.path)/table.json",
-                    ],
-                    environment: ProcessEnvironment.inherited, folder: "/")
-                let record = try home.start(launch, subject: Subject(listen: listen), now: .now)
-                logger.info(
-                    "router started",
-                    metadata: ["service": "\(service)", "pid": "\(record.identity.pid)", "listen": "\(listen)"])
-            }
+            var isOurs = false
             let deadline = ContinuousClock.now + .seconds(10)
             while !(await control.isHealthy()) {
-                guard home.presence == .running else {
-                    throw Failure(
-                        described("\(home.presence.words) at its start", home),
-                        hint: "check that \(listen) is free; output: \(home.output.path)", isTransient: true)
+                if home.presence != .running {
+                    guard !isOurs else {
+                        throw Failure(
+                            described("\(home.presence.words) at its start", home),
+                            hint: "check that \(listen) is free; output: \(home.output.path)", isTransient: true)
+                    }
+                    try await home.stop(drain: .zero)
+                    try launch(service, listen: listen, in: home)
+                    isOurs = true
                 }
                 guard ContinuousClock.now < deadline else {
                     throw Failure(
@@ -159,6 +152,19 @@ package struct EmbeddedRouter: TrafficPort {
                 try await pause(for: .milliseconds(20))
             }
         }
+    }
+
+    private func launch(_ service: ServiceName, listen: String, in home: ProcessHome) throws(Failure) {
+        let launch = ProcessHome.Launch(
+            command: [
+                perchdPath, "router", "--service", service.rawValue, "--listen", listen, "--control", socket(service),
+                "--table", "\(home.path)/table.json",
+            ],
+            environment: ProcessEnvironment.inherited, folder: "/")
+        let record = try home.start(launch, subject: Subject(listen: listen), now: .now)
+        logger.info(
+            "router started",
+            metadata: ["service": "\(service)", "pid": "\(record.identity.pid)", "listen": "\(listen)"])
     }
 
     private func home(_ service: ServiceName) -> ProcessHome { ProcessHome(in: folder, name: service.rawValue) }

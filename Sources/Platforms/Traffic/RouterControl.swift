@@ -24,7 +24,7 @@ struct RouterControl: Sendable {
     static let longestSocketPath = 107
 
     enum Problem: Error {
-        /// Nobody listens on the socket.
+        /// Nobody listens on the socket, or whoever did went away during the question.
         case unreachable(String)
         /// It did not answer in time, or answered what we do not understand.
         case failed(String)
@@ -33,7 +33,7 @@ struct RouterControl: Sendable {
 
         var reason: String {
             switch self {
-            case .unreachable(let reason): "does not listen: \(reason)"
+            case .unreachable(let reason): "does not answer: \(reason)"
             case .failed(let reason): reason
             case .refused(let status, let text): "answered \(status): \(text)"
             }
@@ -89,10 +89,14 @@ struct RouterControl: Sendable {
             let response = try await ReadinessProbe.client.execute(request, timeout: .seconds(5))
             status = Int(response.status.code)
             answer = Array(try await response.body.collect(upTo: 64 << 20).readableBytesView)
-        } catch let error as IOError where error.errnoCode == ENOENT || error.errnoCode == ECONNREFUSED {
+        } catch let error as IOError {
+            throw .unreachable(String(cString: strerror(error.errnoCode)))
+        } catch let error as ChannelError {
             throw .unreachable("\(error)")
+        } catch let error as HTTPClientError where error == .remoteConnectionClosed || error == .connectTimeout {
+            throw .unreachable(error.shortDescription)
         } catch let error as HTTPClientError {
-            throw error == .connectTimeout ? .unreachable("connect timeout") : .failed(error.shortDescription)
+            throw .failed(error.shortDescription)
         } catch {
             throw .failed("\(error)")
         }
