@@ -12,13 +12,15 @@ import Traffic
 
 private let fakePerchd = #"""
     #!/usr/bin/env python3
-    import http.server, json, os, socketserver, sys
+    import http.server, json, os, socketserver, sys, threading
 
     assert sys.argv[1] == "router"
     options = dict(zip(sys.argv[2::2], sys.argv[3::2]))
     table_file, socket_file = options["--table"], options["--control"]
     if options["--listen"] == "127.0.0.1:1":
         sys.exit("cannot bind 127.0.0.1:1")
+
+    one_at_a_time = threading.Lock()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,9 +44,11 @@ private let fakePerchd = #"""
         def do_PUT(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             order = lambda text: (json.loads(text)["epoch"], json.loads(text)["generation"])
-            if self.table() is not None and order(body) < order(self.table()):
-                return self.answer(409, b"it has 2.1")
-            open(table_file, "wb").write(body)
+            with one_at_a_time:
+                if self.table() is not None and order(body) < order(self.table()):
+                    return self.answer(409, b"it has 2.1")
+                with open(table_file, "wb") as file:
+                    file.write(body)
             self.answer(200, {})
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
