@@ -194,11 +194,14 @@ package struct Accepted: Hashable, Sendable, Codable {
     package var url: String
     /// This delivery had been accepted before; `release` is the one it made then.
     package var duplicate: Bool
+    /// What the caller should know besides: `the trigger was not signed`.
+    package var notice: String?
 
-    package init(release: ReleaseID, url: String, duplicate: Bool) {
+    package init(release: ReleaseID, url: String, duplicate: Bool, notice: String? = nil) {
         self.release = release
         self.url = url
         self.duplicate = duplicate
+        self.notice = notice
     }
 }
 
