@@ -114,6 +114,8 @@ class _Customer:
         while not stop.is_set():
             self._step()
             stop.wait(self._random.uniform(0.03, 0.11))
+        if self._kept:
+            self._kept.close()
 
     def _step(self):
         session = f"{self._name}-{self._random.randrange(SESSIONS)}"
