@@ -1,0 +1,40 @@
+#!/bin/sh
+# Makes sure that what building, testing and the demo need is there: installs Debian packages when root, otherwise says
+# which are missing. Installs nothing that is already there in another form.
+set -eu
+
+has_libpq() { pkg-config --exists 'libpq >= 15' 2>/dev/null; }
+# Servers of Debian and of apt.postgresql.org; initdb in PATH elsewhere.
+has_server() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
+has_psycopg() { "${PYTHON:-/usr/bin/python3}" -c 'import psycopg2' 2>/dev/null; }
+
+missing_packages() {
+    command -v git >/dev/null || printf ' git'
+    command -v pkg-config >/dev/null || printf ' pkg-config'
+    has_libpq || printf ' libpq-dev'
+    has_server || printf ' postgresql'
+    has_psycopg || printf ' python3 python3-psycopg2'
+}
+
+if ! command -v swift >/dev/null; then
+    echo "deps: swift is missing" >&2
+    echo "hint: a toolchain of 6.2 or newer from https://www.swift.org/install/linux" >&2
+    exit 1
+fi
+
+missing=$(missing_packages)
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    echo "deps: installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086 # one word a package
+    apt-get install -qq -y --no-install-recommends $missing >/dev/null
+    missing=$(missing_packages)
+    [ -n "$missing" ] || exit 0
+fi
+
+echo "deps: missing:$missing" >&2
+echo "hint: sudo apt-get install$missing" >&2
+exit 1
