@@ -9,11 +9,12 @@ import Foundation
 ///
 /// The thread keeps the executor alive; the actor that owns the executor calls ``stop()`` when it goes away.
 final class ConnectionThread: SerialExecutor, @unchecked Sendable {
-    /// Guards `jobs` and `isStopped`.
+    /// Guards `work` and `isStopped`.
     private let condition = NSCondition()
-    private var jobs: [UnownedJob] = []
+    private var work: [() -> Void] = []
     private var isStopped = false
 
+    /// - Parameter name: as `ps -L` and debuggers show it; Linux keeps 15 bytes.
     init(name: String) {
         let thread = Thread { self.run() }
         thread.name = name
@@ -21,18 +22,22 @@ final class ConnectionThread: SerialExecutor, @unchecked Sendable {
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
-        let unowned = UnownedJob(job)
-        condition.withLock {
-            jobs.append(unowned)
-            condition.signal()
-        }
+        let job = UnownedJob(job)
+        append { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
     }
 
     func asUnownedSerialExecutor() -> UnownedSerialExecutor {
         UnownedSerialExecutor(ordinary: self)
     }
 
-    /// The thread ends once the jobs asked for so far are done. Does not wait, so the thread itself may call it.
+    /// Runs `body` on the thread, for what must happen before there is an actor.
+    func perform<Value>(_ body: sending @escaping () -> sending Value) async -> sending Value {
+        await withCheckedContinuation { continuation in
+            append { continuation.resume(returning: body()) }
+        }
+    }
+
+    /// The thread ends once what was asked for so far is done. Does not wait, so the thread itself may call it.
     func stop() {
         condition.withLock {
             isStopped = true
@@ -40,19 +45,26 @@ final class ConnectionThread: SerialExecutor, @unchecked Sendable {
         }
     }
 
-    private func run() {
-        while let batch = nextJobs() {
-            for job in batch { job.runSynchronously(on: asUnownedSerialExecutor()) }
+    private func append(_ item: @escaping () -> Void) {
+        condition.withLock {
+            work.append(item)
+            condition.signal()
         }
     }
 
-    /// Waits for jobs. nil when there are none and there will be none.
-    private func nextJobs() -> [UnownedJob]? {
+    private func run() {
+        while let batch = nextBatch() {
+            for item in batch { item() }
+        }
+    }
+
+    /// Waits for work. nil when there is none and there will be none.
+    private func nextBatch() -> [() -> Void]? {
         condition.withLock {
-            while jobs.isEmpty && !isStopped { condition.wait() }
-            if jobs.isEmpty { return nil }
-            let batch = jobs
-            jobs.removeAll(keepingCapacity: true)
+            while work.isEmpty && !isStopped { condition.wait() }
+            if work.isEmpty { return nil }
+            let batch = work
+            work.removeAll(keepingCapacity: true)
             return batch
         }
     }
