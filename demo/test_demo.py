@@ -274,6 +274,15 @@ class TheRightsOfPerch(WithDatabase):
             canary.cursor().execute("UPDATE products SET stock = stock - 1 WHERE id = 1")
         canary.close()
         outside.execute("DROP DATABASE shop_before WITH (FORCE)")
+        # Removal.
+        self.session().execute(
+            """
+            DROP OWNED BY perch_admin, shop_canary;
+            REVOKE SET ON PARAMETER session_replication_role FROM perch_admin;
+            """
+        )
+        store.close()
+        self.session().execute("DROP ROLE perch_admin, shop_canary")
 
 
 class TheVerdict(unittest.TestCase):
