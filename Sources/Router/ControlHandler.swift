@@ -1,0 +1,91 @@
+// HTTP on the control socket.
+
+import Foundation
+import NIOCore
+import NIOHTTP1
+import Traffic
+
+/// Answers one control connection. Confined to the control event loop.
+final class ControlHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// Bound of a request's body; a table of thousands of instances fits.
+    static let bodyBytes = 4 * 1_024 * 1_024
+
+    private let state: ControlState
+    private var head: HTTPRequestHead?
+    private var body = ByteBuffer()
+
+    init(_ state: ControlState) { self.state = state }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch Self.unwrapInboundIn(data) {
+        case .head(let head):
+            self.head = head
+            body.clear()
+        case .body(var bytes):
+            body.writeBuffer(&bytes)
+            if body.readableBytes > Self.bodyBytes { context.close(promise: nil) }
+        case .end:
+            guard let head else { return }
+            let keepsAlive = head.isKeepAlive
+            answer(head).assumeIsolated().whenComplete { result in
+                let answer: ControlAnswer
+                switch result {
+                case .success(let success): answer = success
+                case .failure(let error): answer = .problem(.internalServerError, "\(error)")
+                }
+                self.write(answer, context: context, isHead: head.method == .HEAD, keepsAlive: keepsAlive)
+            }
+        }
+    }
+
+    private func answer(_ head: HTTPRequestHead) -> EventLoopFuture<ControlAnswer> {
+        switch (head.method, head.uri) {
+        case (.PUT, "/table"): decoded(RoutingTable.self) { state.put($0) }
+        case (.GET, "/table"): now(state.currentTable)
+        case (.GET, "/report"): state.report()
+        case (.GET, "/samples"): state.samples()
+        case (.POST, "/hold"): decoded(HoldRequest.self) { state.hold($0) }
+        case (.POST, "/let-go"): decoded(LetGoRequest.self) { state.letGo($0) }
+        case (.GET, "/healthz"): now(.json(.ok, ["status": "ok"]))
+        case (_, "/table"), (_, "/report"), (_, "/samples"), (_, "/hold"), (_, "/let-go"), (_, "/healthz"):
+            now(.problem(.methodNotAllowed, "no \(head.method.rawValue) at \(head.uri)"))
+        default:
+            now(.problem(.notFound, "nothing at \(head.uri)"))
+        }
+    }
+
+    private func now(_ answer: ControlAnswer) -> EventLoopFuture<ControlAnswer> {
+        state.eventLoop.makeSucceededFuture(answer)
+    }
+
+    private func decoded<Value: Decodable>(
+        _ type: Value.Type, _ act: (Value) -> EventLoopFuture<ControlAnswer>
+    ) -> EventLoopFuture<ControlAnswer> {
+        do {
+            return act(try JSONDecoder().decode(type, from: Data(body.readableBytesView)))
+        } catch {
+            return now(.problem(.badRequest, "the body is no \(type): \(error)"))
+        }
+    }
+
+    private func write(_ answer: ControlAnswer, context: ChannelHandlerContext, isHead: Bool, keepsAlive: Bool) {
+        let headers: HTTPHeaders = [
+            "Content-Type": answer.isProblem ? "application/problem+json" : "application/json",
+            "Content-Length": String(answer.body.count),
+            "Connection": keepsAlive ? "keep-alive" : "close",
+        ]
+        let head = HTTPResponseHead(version: .http1_1, status: answer.status, headers: headers)
+        context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
+        if !isHead { context.write(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil) }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenComplete { _ in
+            if !keepsAlive { context.close(promise: nil) }
+        }
+        context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: written)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
