@@ -46,7 +46,7 @@ ENV PERCH_LISTEN=0.0.0.0:7390 \
 VOLUME /var/lib/perch
 EXPOSE 7390
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["perch", "--server", "unix:///run/perch/perchd.sock", "status"]
+    CMD ["perch", "status"]
 # tini: instances and routers are orphans on purpose, and process 1 must reap them.
 ENTRYPOINT ["/usr/bin/tini", "--", "perchd"]
 CMD ["serve"]

@@ -100,14 +100,14 @@ class Perch:
     def check_alive(self):
         self._server.check_alive()
 
-    def command(self, *arguments):
-        """As a person types it in the project's folder."""
-        program = os.path.relpath(os.path.join(self.binaries, "perch"))
-        return " ".join([program, "--server", f"unix://{self.socket}", *arguments])
+    @property
+    def server(self):
+        """What PERCH_SERVER must be for `perch`."""
+        return f"unix://{self.socket}"
 
     def _cli(self, *arguments):
         program = os.path.join(self.binaries, "perch")
-        return checked([program, "--server", f"unix://{self.socket}", *arguments])
+        return checked([program, *arguments], env=dict(os.environ, PERCH_SERVER=self.server))
 
     def _is_ready(self):
         self._server.check_alive()

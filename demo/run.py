@@ -90,16 +90,17 @@ class Demo:
         """Customers come back, and a person can look around."""
         self.traffic = Traffic(self.perch.shop_port)
         self.traffic.start()
-        perch = self.perch.command
         shop = f"http://127.0.0.1:{self.perch.shop_port}"
         psql = f"psql {self.postgres.url('shop', 'shop')}"
+        perch = os.path.join(os.path.relpath(self.perch.binaries, ROOT), "perch")
         print(f"""
 Everything goes on until Ctrl-C. From another terminal, in {ROOT}:
 
-  {perch("status")}
-  {perch("show", "shop-3")}
-  {perch("report", "shop-3")}
-  {perch("quarantine", "list", "shop-3")}
+  export PERCH_SERVER={self.perch.server}
+  {perch} status
+  {perch} show shop-3
+  {perch} report shop-3
+  {perch} quarantine list shop-3
   curl -i {shop}/version
   {psql} -c 'SELECT placed_by, count(*), sum(total) FROM orders GROUP BY 1'
   tail -f {os.path.relpath(LOGS, ROOT)}/*.log
@@ -116,6 +117,7 @@ Everything goes on until Ctrl-C. From another terminal, in {ROOT}:
         release = self.perch.trigger(commit, build)
         told, deadline = 0, time.monotonic() + 180
         while True:
+            self.perch.check_alive()
             detail = self.perch.show(release)
             for event in detail["events"]:
                 if event["sequence"] > told:
@@ -126,7 +128,6 @@ Everything goes on until Ctrl-C. From another terminal, in {ROOT}:
                 break
             if time.monotonic() > deadline:
                 raise Failed(f"{release} is still {summary['phase']} after 180 s")
-            self.perch.check_alive()
             time.sleep(0.4)
         if summary["phase"] != ends:
             raise Failed(f"{release} should have ended {ends}, but: {summary['message']}")
