@@ -1,7 +1,7 @@
 """The end of the story: what the ledger, the live data, the quarantine and the report say, held against each other.
 
 Nothing here asks Perch whether all went well. The ledger is the customers' own, the live rows are read with SQL; only
-the quarantine, the report and the time requests were held are Perch's words.
+the quarantine and the report, which has the time requests were held, are Perch's words.
 """
 
 import dataclasses
@@ -43,7 +43,6 @@ class Evidence:
     corrupt: int
     quarantine: list  # of the bad release, as `perch quarantine list --output json` says
     report: dict  # of the bad release, as `perch report --format json` says
-    events: list  # of the bad release, sentences
     bad_commit: str
     longest_hold: float  # seconds the policy allows
 
@@ -163,16 +162,19 @@ def corrupt_rows_left(evidence):
 
 
 def commit_named(evidence):
-    suspects = evidence.report.get("suspects") or []
+    """The first suspect is the bad commit, with file and line as evidence."""
+    suspects = evidence.report["suspects"]
     if not suspects:
-        return Check("commit named", "none", False, ["the report names no commit"])
-    first = suspects[0]
-    named = first["commit"]["id"] if isinstance(first["commit"], dict) else first["commit"]
-    places = sorted(set(re.findall(r"[\w./-]+\.py:\d+", str(first))))
-    value = f"{named[:10]} {' '.join(places)}".rstrip()
+        return Check("commit named", "none", False, [f"the report says: {evidence.report['attribution']['reason']}"])
+    named = suspects[0]["commit"]["id"]
+    places = [each["place"] for each in suspects[0]["evidence"] if re.fullmatch(r".+:\d+", each["place"])]
+    details = []
     if named != evidence.bad_commit:
-        return Check("commit named", value, False, [f"the bad commit is {evidence.bad_commit[:10]}"])
-    return Check("commit named", value, bool(places), [] if places else ["without file and line"])
+        details.append(f"the bad commit is {evidence.bad_commit[:10]}")
+    if not places:
+        details.append("without file and line")
+    value = " ".join([named[:10], *places[:1], f"({evidence.report['attribution']['certainty']})"])
+    return Check("commit named", value, not details, details)
 
 
 def first_bad_to_share_zero(evidence):
@@ -190,14 +192,23 @@ def first_bad_to_share_zero(evidence):
 
 def held(evidence):
     """What Perch says; beside it the longest that any customer waited for anything."""
-    said = [re.search(r"requests held (\d+) ms", event) for event in evidence.events]
-    said = [int(match[1]) / 1000 for match in said if match]
+    rollback = evidence.report["data"].get("rollback")
+    if rollback is None:
+        return Check("seconds of held requests", "-", False, ["the report knows of no rollback of the data"])
+    seconds = rollback["requests_held_milliseconds"] / 1000
     waited = max((entry.settled - entry.sent for entry in evidence.entries), default=0.0)
-    if not said:
-        return Check("seconds of held requests", "-", False, ["Perch does not say for how long"])
-    value = f"{said[-1]:.2f} (longest any request took: {waited:.2f})"
-    holds = said[-1] <= evidence.longest_hold
+    holds = seconds <= evidence.longest_hold
+    value = f"{seconds:.2f} (longest any request took: {waited:.2f})"
     return Check("seconds of held requests", value, holds, [] if holds else [f"more than {evidence.longest_hold} s"])
+
+
+def set_aside(evidence):
+    """Stable's changes that wait for a person: table -> how many. Not a fault: both versions wrote those rows."""
+    counts = {}
+    for change in evidence.quarantine:
+        if change["origin"] == "stable":
+            counts[change["table"]] = counts.get(change["table"], 0) + 1
+    return counts
 
 
 def _acknowledged(evidence, versions):

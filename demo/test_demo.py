@@ -330,16 +330,22 @@ class TheVerdict(unittest.TestCase):
             evidence.entries.append(request("POST", status=409, version="1.1", path="/orders"))
 
         def innocent_named(evidence):
-            evidence.report["suspects"][0]["commit"] = "a" * 40
+            evidence.report["suspects"][0]["commit"]["id"] = "a" * 40
 
         def nobody_named(evidence):
             evidence.report["suspects"] = []
+
+        def without_a_place(evidence):
+            evidence.report["suspects"][0]["evidence"] = [{"place": "shop/pricing.py"}]
 
         def never_ended(evidence):
             evidence.entries.append(request(status=200, version=checks.BAD, sent=99))
 
         def held_too_long(evidence):
-            evidence.events[-1] = "data rewound: requests held 20001 ms"
+            evidence.report["data"]["rollback"]["requests_held_milliseconds"] = 20_001
+
+        def data_not_rolled_back(evidence):
+            del evidence.report["data"]["rollback"]
 
         def bad_version_never_bad(evidence):
             for entry in evidence.entries:
@@ -362,8 +368,10 @@ class TheVerdict(unittest.TestCase):
             (placed_twice, "failed because of Perch"),
             (innocent_named, "commit named"),
             (nobody_named, "commit named"),
+            (without_a_place, "commit named"),
             (never_ended, "seconds from first bad response to share 0"),
             (held_too_long, "seconds of held requests"),
+            (data_not_rolled_back, "seconds of held requests"),
             (bad_version_never_bad, "requests sent"),
         ):
             with self.subTest(harm.__name__):
@@ -385,6 +393,7 @@ class TheVerdict(unittest.TestCase):
         check = checks.stable_writes_kept(evidence)
         self.assertTrue(check.holds)
         self.assertIn("1 in quarantine", check.value)
+        self.assertEqual(checks.set_aside(evidence), {"public.orders": 1})
 
 
 def request(method="GET", path="/products", sent=1.0, **rest):
@@ -406,8 +415,11 @@ def ending(entries=None):
             live={entry.order: checks.Order(100, entry.version, [(1, 1)]) for entry in good},
             corrupt=0,
             quarantine=[{"origin": "canary", "table": "public.orders", "key": {"id": "bad-0"}, "row": None}],
-            report={"suspects": [{"commit": "b" * 40, "evidence": "shop/pricing.py:12"}]},
-            events=["data rewound: requests held 500 ms"],
+            report={
+                "suspects": [{"commit": {"id": "b" * 40}, "evidence": [{"place": "shop/pricing.py:12"}]}],
+                "attribution": {"certainty": "suspected", "reason": "it changed the line"},
+                "data": {"rollback": {"requests_held_milliseconds": 500}},
+            },
             bad_commit="b" * 40,
             longest_hold=20,
         )
