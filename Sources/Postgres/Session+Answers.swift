@@ -26,13 +26,14 @@ extension Session {
         }
     }
 
-    /// Statements of a script through the simple protocol; what they return is dropped.
-    func execute(_ script: String) throws(PostgresError) {
+    /// Statements of a script through the simple protocol, with the last one's result.
+    @discardableResult
+    func execute(_ script: String) throws(PostgresError) -> QueryResult {
         try refuseZeroBytes(script, [])
-        try dialogue { () throws(PostgresError) in
+        return try dialogue { () throws(PostgresError) in
             try send(PQsendQuery(connection, script))
             try flush()
-            _ = try answer()
+            return try answer()
         }
     }
 

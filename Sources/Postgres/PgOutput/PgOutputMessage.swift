@@ -35,17 +35,17 @@ package struct Relation: Hashable, Sendable, Codable {
     }
 
     package struct Column: Hashable, Sendable, Codable {
-        package var name: String
         /// Part of the replica identity. With `full`, every column is.
         package var isKey: Bool
+        package var name: String
         /// `pg_attribute.atttypid`.
         package var typeID: UInt32
         /// `pg_attribute.atttypmod`; -1 without one.
         package var typeModifier: Int32
 
-        package init(name: String, isKey: Bool, typeID: UInt32, typeModifier: Int32) {
-            self.name = name
+        package init(isKey: Bool, name: String, typeID: UInt32, typeModifier: Int32) {
             self.isKey = isKey
+            self.name = name
             self.typeID = typeID
             self.typeModifier = typeModifier
         }
