@@ -2,6 +2,7 @@
 
 import Ports
 import Postgres
+import Releases
 
 extension Preflight {
     static let activityChecks: [Check] = [

@@ -2,6 +2,7 @@
 
 import Ports
 import Postgres
+import Releases
 
 extension Preflight {
     static let privilegeChecks: [Check] = [
@@ -35,7 +36,7 @@ extension Preflight {
                     hint: "GRANT the owner's role to Perch's role: renaming needs it")
         },
         Check("session_replication_role") { (_, connection) throws(PostgresError) in
-            do {
+            do throws(PostgresError) {
                 try await connection.execute("begin; set local session_replication_role = replica; rollback")
                 return ok("session_replication_role", "may be set")
             } catch {
