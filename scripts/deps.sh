@@ -3,6 +3,7 @@
 # which are missing. Installs nothing that is already there in another form.
 set -eu
 
+has_zlib() { pkg-config --exists zlib 2>/dev/null; }
 has_libpq() { pkg-config --exists 'libpq >= 15' 2>/dev/null; }
 # Servers of Debian and of apt.postgresql.org; initdb in PATH elsewhere.
 has_server() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
@@ -12,6 +13,7 @@ missing_packages() {
     command -v git >/dev/null || printf ' git'
     command -v pkg-config >/dev/null || printf ' pkg-config'
     has_libpq || printf ' libpq-dev'
+    has_zlib || printf ' zlib1g-dev'
     has_server || printf ' postgresql'
     has_psycopg || printf ' python3 python3-psycopg2'
 }
