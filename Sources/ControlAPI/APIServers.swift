@@ -60,9 +60,10 @@ package func makeServers(
 }
 
 private func makeRouter(
-    control: any ControlPlane, settings: APISettings, metrics: PrometheusRegistry, now: @escaping @Sendable () -> Instant
+    control: any ControlPlane, settings: APISettings, metrics: PrometheusRegistry,
+    now: @escaping @Sendable () -> Instant
 ) -> Router<APIContext> {
-    let router = Router(context: APIContext.self)
+    let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: ObservingMiddleware(metrics))
     router.add(middleware: ProblemMiddleware())
     let access = Access(settings)

@@ -24,7 +24,8 @@ final class HookRoutes: Sendable {
     private let started = ContinuousClock.now
 
     init(
-        control: any ControlPlane, settings: APISettings, metrics: PrometheusRegistry, now: @escaping @Sendable () -> Instant
+        control: any ControlPlane, settings: APISettings, metrics: PrometheusRegistry,
+        now: @escaping @Sendable () -> Instant
     ) {
         self.control = control
         self.settings = settings
@@ -92,7 +93,8 @@ final class HookRoutes: Sendable {
             context.logger.info(
                 "trigger accepted",
                 metadata: [
-                    "release": "\(accepted.release)", "duplicate": "\(accepted.duplicate)", "sender": "\(wanted.sender)",
+                    "release": "\(accepted.release)", "duplicate": "\(accepted.duplicate)",
+                    "sender": "\(wanted.sender)",
                 ])
             var response = try answer(accepted, status: .accepted)
             response.headers[.location] = accepted.url

@@ -20,13 +20,15 @@ struct ObservingMiddleware: RouterMiddleware {
         let start = ContinuousClock.now
         let response = try await next(request, context)
         let duration = start.duration(to: .now)
-        let route = context.endpointPath ?? "none"
+        let route = context.endpointPath ?? "NotFound"
         // Any method can be written; only those of the API are told apart.
         let method = [.get, .head, .post].contains(request.method) ? request.method.rawValue : "other"
         let labels = [("route", route), ("method", method), ("status", String(response.status.code))]
         Counter(label: "perch_http_requests", dimensions: labels, factory: metrics).increment()
-        Timer(label: "perch_http_request_duration", dimensions: [("route", route), ("method", method)], factory: metrics)
-            .recordNanoseconds(duration.nanoseconds)
+        Timer(
+            label: "perch_http_request_duration", dimensions: [("route", route), ("method", method)], factory: metrics
+        )
+        .recordNanoseconds(duration.nanoseconds)
         let isProbe = route == "/healthz" || route == "/readyz" || route == "/metrics"
         context.logger.log(
             level: isProbe ? .debug : .info, "request",

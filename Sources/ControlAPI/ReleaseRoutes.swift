@@ -80,7 +80,7 @@ struct ReleaseRoutes: Sendable {
                 begun.raise()
                 throw Begun()
             }
-        } catch where begun.isRaised {}
+        } catch  where begun.isRaised {}
         let control = control
         return Response(
             status: .ok, headers: [.contentType: "application/jsonl", .cacheControl: "no-store"],

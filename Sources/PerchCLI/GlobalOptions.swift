@@ -32,7 +32,8 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where the token is: env:NAME or file:PATH. Not needed on the socket.", discussion: "Default: PERCH_TOKEN."))
+            "Where the token is: env:NAME or file:PATH. Not needed on the socket.", discussion: "Default: PERCH_TOKEN.")
+    )
     var token: String?
 
     @OptionGroup var look: OutputOptions

@@ -63,7 +63,8 @@ private func told(_ error: any Error, _ arguments: [String]) -> Outcome {
     if wantsJSON(arguments) {
         console.err(failure.json)
     } else {
-        let isColored = console.errIsTerminal && !arguments.contains("--no-color")
+        let isColored =
+            console.errIsTerminal && !arguments.contains("--no-color")
             && (console.environment("NO_COLOR") ?? "").isEmpty
         console.err(failure.text(Style(isColored: isColored)))
     }

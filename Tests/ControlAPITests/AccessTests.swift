@@ -97,6 +97,7 @@ private let id = ReleaseID("shop-1")!
             await api.control.lead(false)
             #expect(try await api.call("/healthz", token: nil).status == 200)
             #expect(try await api.call("/readyz", token: nil).status == 503)
+            #expect(try await api.call("/readyz", method: "HEAD", token: nil).status == 503)
         }
     }
 

@@ -44,7 +44,8 @@ extension LiveAPI {
         let bytes = try await response.body.collect(upTo: 10 << 20)
         let headers = response.headers.map { ($0.name.lowercased(), $0.value) }
         return Answer(
-            status: Int(response.status.code), headers: Dictionary(headers) { first, _ in first }, body: String(buffer: bytes))
+            status: Int(response.status.code), headers: Dictionary(headers) { first, _ in first },
+            body: String(buffer: bytes))
     }
 
     /// A webhook of our own format, signed as Standard Webhooks says.

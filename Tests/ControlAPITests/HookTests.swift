@@ -191,7 +191,8 @@ import Triggers
 
 @Suite struct HookLimitTests {
     @Test func aBodyThatIsAnnouncedTooLargeIs413() async throws {
-        try await withLiveAPI(control: await shopControl(), configure: { $0.largestBody = 1_000 }) { (api: LiveAPI) async throws in
+        try await withLiveAPI(control: await shopControl(), configure: { $0.largestBody = 1_000 }) {
+            (api: LiveAPI) async throws in
             let answer = try await api.hook("shop", String(repeating: " ", count: 2_000))
             #expect(answer.status == 413)
             #expect(answer.headers["connection"] == "close")
@@ -199,7 +200,8 @@ import Triggers
     }
 
     @Test func aBodyThatTurnsOutTooLargeIs413() async throws {
-        try await withLiveAPI(control: await shopControl(), configure: { $0.largestBody = 1_000 }) { (api: LiveAPI) async throws in
+        try await withLiveAPI(control: await shopControl(), configure: { $0.largestBody = 1_000 }) {
+            (api: LiveAPI) async throws in
             let parts = AsyncStream<ByteBuffer>(bufferingPolicy: .bufferingOldest(20)) { continuation in
                 for _ in 0..<20 { continuation.yield(ByteBuffer(string: String(repeating: " ", count: 100))) }
                 continuation.finish()
@@ -211,7 +213,8 @@ import Triggers
     }
 
     @Test func aWebhookOfTheLargestSizeIsTaken() async throws {
-        try await withLiveAPI(control: await shopControl(), configure: { $0.largestBody = 1 << 20 }) { (api: LiveAPI) async throws in
+        try await withLiveAPI(control: await shopControl(), configure: { $0.largestBody = 1 << 20 }) {
+            (api: LiveAPI) async throws in
             let padding = String(repeating: " ", count: (1 << 20) - ownBody.utf8.count)
             #expect(try await api.hook("shop", ownBody + padding).status == 202)
         }

@@ -37,7 +37,8 @@ import Testing
         let text = registry.render()
         for line in [
             "# TYPE perch_step_seconds histogram", "perch_step_seconds_bucket{step=\"1\",le=\"0.001\"} 1",
-            "perch_step_seconds_bucket{step=\"1\",le=\"0.0025\"} 2", "perch_step_seconds_bucket{step=\"1\",le=\"60\"} 2",
+            "perch_step_seconds_bucket{step=\"1\",le=\"0.0025\"} 2",
+            "perch_step_seconds_bucket{step=\"1\",le=\"60\"} 2",
             "perch_step_seconds_bucket{step=\"1\",le=\"+Inf\"} 3", "perch_step_seconds_sum{step=\"1\"} 120.003",
             "perch_step_seconds_count{step=\"1\"} 3",
         ] {
@@ -112,7 +113,7 @@ import Testing
             #expect(answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8")
             for line in [
                 #"perch_http_requests_total{method="GET",route="/api/v1/releases/{release}",status="404"} 20"#,
-                #"perch_http_requests_total{method="other",route="none",status="404"} 20"#,
+                #"perch_http_requests_total{method="other",route="NotFound",status="404"} 20"#,
                 #"perch_hooks_total{outcome="accepted",service="shop"} 1"#,
                 #"perch_hooks_total{outcome="bad-signature",service="shop"} 1"#,
                 "# TYPE perch_http_request_duration_seconds histogram",

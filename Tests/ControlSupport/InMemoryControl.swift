@@ -147,7 +147,8 @@ package actor InMemoryControl: ControlPlane {
 
     package func report(_ id: ReleaseID, format: String) throws(Refusal) -> String {
         guard let report = try find(id).report else {
-            throw Refusal(.notFound, "release \(id) has no report", hint: "only rolled back and halted releases have one")
+            throw Refusal(
+                .notFound, "release \(id) has no report", hint: "only rolled back and halted releases have one")
         }
         return format == "json" ? "{\"release\":\"\(id)\"}" : report
     }
@@ -203,7 +204,9 @@ package actor InMemoryControl: ControlPlane {
     }
 
     private func summary(_ service: ServiceName) -> ServiceStatus {
-        let all = held.values.map(\.detail.summary).filter { $0.service == service }.sorted { $0.id.number > $1.id.number }
+        let all = held.values.map(\.detail.summary).filter { $0.service == service }.sorted {
+            $0.id.number > $1.id.number
+        }
         return ServiceStatus(
             service: service, stable: CommitID(rawValue: String(repeating: "a", count: 40)),
             listen: policies[service]?.traffic.listen ?? "", active: all.first { !$0.isTerminal }, queued: [],

@@ -19,7 +19,8 @@ private let commit = String(repeating: "c", count: 40)
             $0.quarantine = [
                 QuarantineLine(
                     id: 7, reason: "canary", origin: "canary", table: "public.orders", operation: "insert",
-                    key: ["order_id": "9"], row: nil, commitLSN: "0/1", committedAt: "2026-08-01T10:00:00Z", detail: "d")
+                    key: ["order_id": "9"], row: nil, commitLSN: "0/1", committedAt: "2026-08-01T10:00:00Z", detail: "d"
+                )
             ]
         }
         try await withLiveAPI(control: control) { (api: LiveAPI) async throws in
@@ -40,7 +41,8 @@ private let commit = String(repeating: "c", count: 40)
                 (["quarantine", "list", "shop-1", "-o", "json"], "{\"changes\":[{"),
                 (["policy", "show", "shop", "-o", "json"], "{\"policy\":\"service: shop\\n\"}"),
             ] {
-                let run = await PerchCLITests.perch(arguments, environment: ["PERCH_SERVER": "unix://\(api.socketPath)"])
+                let run = await PerchCLITests.perch(
+                    arguments, environment: ["PERCH_SERVER": "unix://\(api.socketPath)"])
                 #expect(run.outcome == .ok && run.err == "", "\(arguments): \(run.err)")
                 #expect(run.out.contains(part), "\(arguments): \(run.out)")
                 #expect(!run.out.contains("\u{1B}"), "no colours when piped")
@@ -83,7 +85,8 @@ private let commit = String(repeating: "c", count: 40)
         await control.add(samplePolicy("shop"), secrets: ["s3cret"])
         try await withLiveAPI(control: control) { (api: LiveAPI) async throws in
             let run = await api.perch(
-                "release", "shop", commit, "--previous", "main", "--build-id", "4711", "--build-url", "https://ci.test/1",
+                "release", "shop", commit, "--previous", "main", "--build-id", "4711", "--build-url",
+                "https://ci.test/1",
                 "--artifact", "shop.tar", "--link", "pull request=https://git.test/?a=b", "--secret", "env:HOOK",
                 "--delivery", "d-1", environment: ["HOOK": "s3cret"])
             #expect(run.outcome == .ok, "\(run.err)")
@@ -97,13 +100,15 @@ private let commit = String(repeating: "c", count: 40)
             let again = await api.perch(
                 "release", "shop", commit, "--secret", "env:HOOK", "--delivery", "d-1", environment: ["HOOK": "s3cret"])
             #expect(again.outcome == .ok && again.err.contains("known already"))
-            let other = await api.perch("release", "shop", commit, "--secret", "env:HOOK", environment: ["HOOK": "s3cret"])
+            let other = await api.perch(
+                "release", "shop", commit, "--secret", "env:HOOK", environment: ["HOOK": "s3cret"])
             #expect(other.outcome == .refused)
-            #expect(other.err == """
-                perch: release shop-1 of service shop is accepted
-                hint: wait for it, or abort it
+            #expect(
+                other.err == """
+                    perch: release shop-1 of service shop is accepted
+                    hint: wait for it, or abort it
 
-                """)
+                    """)
         }
     }
 
@@ -137,10 +142,12 @@ private let commit = String(repeating: "c", count: 40)
             let tcp = ["PERCH_SERVER": api.http]
             #expect(await api.perch("status", environment: tcp).outcome == .notAuthorised)
             #expect(
-                await api.perch("status", environment: tcp.merging(["PERCH_TOKEN": "read-token"]) { $1 }).outcome == .ok)
+                await api.perch("status", environment: tcp.merging(["PERCH_TOKEN": "read-token"]) { $1 }).outcome == .ok
+            )
             let reader = tcp.merging(["T": "read-token"]) { $1 }
             #expect(await api.perch("status", "--token", "env:T", environment: reader).outcome == .ok)
-            #expect(await api.perch("abort", "shop-1", "--token", "env:T", environment: reader).outcome == .notAuthorised)
+            #expect(
+                await api.perch("abort", "shop-1", "--token", "env:T", environment: reader).outcome == .notAuthorised)
             await control.lead(false)
             let asleep = await api.perch("status")
             #expect(asleep.outcome == .unreachable)
@@ -213,7 +220,7 @@ private let commit = String(repeating: "c", count: 40)
     private let good = """
         service: shop
         source: {repository: /srv/git/shop.git}
-        platform: {process: {command: ["./shop"]}}
+        platform: {process: {command: ["./shop", "{port}"]}}
         traffic: {listen: "127.0.0.1:8080"}
         cohort: {steps: [{share: 5%, for: 5m}]}
         """

@@ -36,7 +36,9 @@ import Testing
         try await withLiveAPI(control: control) { (api: LiveAPI) async throws in
             let run = await api.perch("watch", "shop-1", "-o", "json")
             #expect(run.outcome == .failed && run.err == "")
-            let events = try run.out.split(separator: "\n").map { try ControlJSON.decode(EventLine.self, from: $0.utf8) }
+            let events = try run.out.split(separator: "\n").map {
+                try ControlJSON.decode(EventLine.self, from: $0.utf8)
+            }
             #expect(events.map(\.sequence) == [1, 2])
         }
     }
@@ -63,7 +65,8 @@ import Testing
         await control.tell(shop1, "promoted shop-1", phase: "promoted", isTerminal: true)
         try await withLiveAPI(control: control) { (api: LiveAPI) async throws in
             let run = await perch(
-                ["watch", "shop-1"] + option, environment: ["PERCH_SERVER": "unix://\(api.socketPath)"], isTerminal: true)
+                ["watch", "shop-1"] + option, environment: ["PERCH_SERVER": "unix://\(api.socketPath)"],
+                isTerminal: true)
             #expect(run.outcome == .ok && !run.out.contains("\u{1B}[J") && run.out.contains("promoted shop-1"))
         }
     }

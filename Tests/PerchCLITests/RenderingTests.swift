@@ -68,10 +68,10 @@ func fullDetail() -> ReleaseDetail {
 
                 THIS STEP       N      FAILED  5XX     P50     P95     P99
                 stable     12 034   3 (0.02%)    3  12.6ms  12.6ms  12.6ms
-                canary        633  41 (6.48%)   41   1.53s   1.53s   1.53s
-                Verdict:   ✖ fail
-                Why:       6.48% of 633 requests failed, more than 1%
-                           p99 1.5s is above 400ms
+                canary        633  41 (6.48%)   41   1.62s   1.62s   1.62s
+                Verdict:  ✖ fail
+                Why:      6.48% of 633 requests failed, more than 1%
+                          p99 1.5s is above 400ms
 
                 Snapshot:   at 0/16B3748
                 Recording:  recording, on disk to 0/17AA000
@@ -193,8 +193,10 @@ func fullDetail() -> ReleaseDetail {
     @Test func countsSharesAndSizes() {
         #expect(grouped(0) == "0" && grouped(999) == "999" && grouped(1_234_567) == "1 234 567")
         #expect(failures(0, of: 0) == "0" && failures(1, of: 3) == "1 (33.33%)")
-        #expect(bytes(0) == "0 B" && bytes(-5) == "0 B" && bytes(1_536) == "1.5 KiB" && bytes(Int64.max) == "8388608.0 TiB")
-        #expect(fixed(-0.004, digits: 2) == "0.00" && fixed(-0.5, digits: 1) == "-0.5" && fixed(2.005, digits: 0) == "2")
+        #expect(
+            bytes(0) == "0 B" && bytes(-5) == "0 B" && bytes(1_536) == "1.5 KiB" && bytes(Int64.max) == "8388608.0 TiB")
+        #expect(
+            fixed(-0.004, digits: 2) == "0.00" && fixed(-0.5, digits: 1) == "-0.5" && fixed(2.005, digits: 0) == "2")
     }
 
     @Test func linesAreClippedToTheScreenWithoutCuttingColors() {

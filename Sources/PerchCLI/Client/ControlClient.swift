@@ -136,7 +136,8 @@ struct ControlClient: Sendable {
             CommandFailure(.unreachable, "nobody listens at \(server.text)", hint: reachHint)
         default:
             CommandFailure(
-                .unreachable, "perchd at \(server.text) cannot be reached: \(String(cString: strerror(code)).lowercased())",
+                .unreachable,
+                "perchd at \(server.text) cannot be reached: \(String(cString: strerror(code)).lowercased())",
                 hint: reachHint)
         }
     }

@@ -28,7 +28,8 @@ struct Patience {
                 if start.duration(to: now) >= longest { throw failure }
                 if let deadline, now >= deadline { throw failure }
                 if !hasTold {
-                    Console.current.err("perch: \(plain(failure.message)); trying again for \(longest.components.seconds)s\n")
+                    Console.current.err(
+                        "perch: \(plain(failure.message)); trying again for \(longest.components.seconds)s\n")
                     hasTold = true
                 }
                 try await Task.sleep(for: pause)

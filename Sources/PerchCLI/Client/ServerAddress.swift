@@ -13,7 +13,8 @@ struct ServerAddress: Hashable, Sendable {
         if text.hasPrefix("unix://") {
             let path = text.dropFirst("unix://".count)
             guard path.hasPrefix("/"), path.utf8.count < 108 else {
-                throw CommandFailure(.usage, "server '\(text)' must be unix:// and an absolute path of less than 108 bytes")
+                throw CommandFailure(
+                    .usage, "server '\(text)' must be unix:// and an absolute path of less than 108 bytes")
             }
             base = "http+unix://" + Self.escaped(path)
             isSocket = true

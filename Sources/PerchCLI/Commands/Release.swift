@@ -8,7 +8,8 @@ import Triggers
 struct Release: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Starts a release as a webhook does.",
-        discussion: "Prints the release's id and URL once perchd has stored it. The same --delivery twice is one release.")
+        discussion:
+            "Prints the release's id and URL once perchd has stored it. The same --delivery twice is one release.")
 
     @Argument(help: "Like shop.") var service: ServiceArgument
     @Argument(help: "A commit id, tag or branch of the service's repository.") var commit: String
@@ -17,7 +18,8 @@ struct Release: AsyncParsableCommand {
     @Option(name: .customLong("build-url"), help: "Where that run can be seen.") var buildURL: String?
     @Option(help: "What that run made.") var artifact: String?
     @Option(help: "NAME=URL for the report; may be repeated.") var link: [String] = []
-    @Option(help: "What signs the trigger: env:NAME or file:PATH. Not needed on the socket of a service without secrets.")
+    @Option(
+        help: "What signs the trigger: env:NAME or file:PATH. Not needed on the socket of a service without secrets.")
     var secret: String?
     @Option(help: "The delivery's id. Default: a new one.") var delivery: String?
     @OptionGroup var global: GlobalOptions
