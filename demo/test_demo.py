@@ -1,5 +1,5 @@
-# Goal: the demo's verdict can be trusted. Method: the shop's real commits on a real PostgreSQL without Perch in between,
-# and made-up endings in which exactly one thing is wrong.
+# Goal: the demo's verdict can be trusted. Method: the shop's real commits on a real PostgreSQL without Perch in
+# between, and made-up endings in which exactly one thing is wrong.
 
 import contextlib
 import copy
@@ -136,9 +136,8 @@ class TheShop(WithDatabase):
             _, status, version, body = shop.order(product)
         self.assertEqual((status, version), (500, checks.BAD))
         path, line = re.findall(r'File "([^"]+)", line (\d+)', body)[-1]
-        blamed = checked(
-            ["git", "-C", shop.checkout, "blame", "--porcelain", f"-L{line},{line}", os.path.relpath(path, shop.checkout)]
-        )
+        path = os.path.relpath(path, shop.checkout)
+        blamed = checked(["git", "-C", shop.checkout, "blame", "--porcelain", f"-L{line},{line}", path])
         self.assertEqual(blamed.split()[0], bad.id)
         self.assertIn(checks.BUG, shop.server.last_words())
 
@@ -217,7 +216,7 @@ class TheShop(WithDatabase):
 class TheRightsOfPerch(WithDatabase):
     def test_the_role_of_the_documentation_may_do_all_that_a_release_and_its_rollback_need(self):
         admin = self.session("perch_admin")
-        admin.execute("INSERT INTO orders (id, customer, total, placed_by) VALUES (gen_random_uuid(), 'test', 0, '1.0')")
+        admin.execute("INSERT INTO orders VALUES (gen_random_uuid(), 'test', 0, now(), '1.0')")
         # Recording.
         admin.execute("CREATE PUBLICATION perch_test FOR TABLE products, orders, order_lines")
         stream = psycopg2.connect(
@@ -268,7 +267,9 @@ class TheRightsOfPerch(WithDatabase):
             " WHERE datname = 'shop' AND backend_type = 'client backend'"
             " AND usename IN ('shop', 'shop_canary', 'perch_admin')"
         )
-        outside.execute("BEGIN; ALTER DATABASE shop RENAME TO shop_before; ALTER DATABASE shop_new RENAME TO shop; COMMIT")
+        outside.execute(
+            "BEGIN; ALTER DATABASE shop RENAME TO shop_before; ALTER DATABASE shop_new RENAME TO shop; COMMIT"
+        )
         outside.execute("ALTER ROLE shop_canary LOGIN")
         with psycopg2.connect(self.postgres.url("shop", "shop_canary")) as canary:
             canary.cursor().execute("UPDATE products SET stock = stock - 1 WHERE id = 1")
@@ -401,7 +402,8 @@ def request(method="GET", path="/products", sent=1.0, **rest):
 
 
 def order(name, version, total):
-    return request("POST", "/orders", 2.0, status=201, version=version, order=name, wanted={1: 1}, price=100, total=total)
+    wanted = {"order": name, "wanted": {1: 1}, "price": 100}
+    return request("POST", "/orders", 2.0, status=201, version=version, total=total, **wanted)
 
 
 def ending(entries=None):

@@ -75,10 +75,8 @@ class Traffic:
         self.seed = seed if seed is not None else random.randrange(1 << 32)
         self._stop = threading.Event()
         prices = _prices(port)
-        self._threads = [
-            threading.Thread(target=_Customer(port, prices, self.ledger, f"{self.seed}-{number}").run, args=[self._stop])
-            for number in range(customers)
-        ]
+        crowd = [_Customer(port, prices, self.ledger, f"{self.seed}-{number}") for number in range(customers)]
+        self._threads = [threading.Thread(target=customer.run, args=[self._stop]) for customer in crowd]
 
     def start(self):
         for thread in self._threads:
