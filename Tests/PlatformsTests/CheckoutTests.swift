@@ -56,7 +56,8 @@ import Testing
             let repository = try await Repository(in: scratch)
             let commit = try await repository.commit("one", ["a.txt": "a"])
             let policy = scratch.policy(
-                repository, build: counting(scratch, then: "ls; touch left-over; echo 'cannot find symbol' >&2; exit 2"))
+                repository, build: counting(scratch, then: "ls; touch left-over; echo 'cannot find symbol' >&2; exit 2")
+            )
             for _ in 0..<2 {
                 let failure = try await failure { () throws(Failure) in
                     try await scratch.platform.prepare(commit: commit, policy: policy)

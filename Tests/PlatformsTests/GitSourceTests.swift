@@ -56,7 +56,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "--upload-pack=touch /tmp/x", "-v", "HEAD~1", "main:service.py", ":/one", "main@{1}", "a..b", "a b", "", "main^{tree}",
+        "--upload-pack=touch /tmp/x", "-v", "HEAD~1", "main:service.py", ":/one", "main@{1}", "a..b", "a b", "",
+        "main^{tree}",
         "a\nb",
     ])
     func expressionsAndOptionsAreNotNames(_ name: String) async throws {

@@ -7,7 +7,8 @@ import Testing
 @testable import Platforms
 
 @Suite struct HistoryTests {
-    private static let original = "def price(cart):\n    total = sum(cart)\n    return total\n\ndef tax(x):\n    return x * 2\n"
+    private static let original =
+        "def price(cart):\n    total = sum(cart)\n    return total\n\ndef tax(x):\n    return x * 2\n"
 
     @Test func aLineIsBlamedOnTheCommitOfTheRangeThatChangedIt() async throws {
         try await withScratch { scratch in

@@ -20,7 +20,8 @@ import Testing
 
             let lines = Set(await scratch.platform.output(name: instance.name, lines: 100))
             for expected in [
-                "PORT=\(instance.port)", "COLOUR=green", "PERCH_RELEASE=shop-1", "PERCH_SERVICE=shop", "PERCH_ARM=canary",
+                "PORT=\(instance.port)", "COLOUR=green", "PERCH_RELEASE=shop-1", "PERCH_SERVICE=shop",
+                "PERCH_ARM=canary",
                 "PERCH_COMMIT=\(commit)", "PERCH_INSTANCE=shop-1-canary-1",
                 "DATABASE_URL=postgres://canary:***@127.0.0.1/shop",
                 "cwd=\(scratch.data)/checkouts/shop/\(commit)",
@@ -55,7 +56,9 @@ import Testing
             let commit = try await Repository.prepared(in: scratch)
             let ports = try await withThrowingTaskGroup(of: Int.self) { group in
                 for number in 1...4 {
-                    group.addTask { try await scratch.platform.start(scratch.spec("shop-1-canary-\(number)", commit)).port }
+                    group.addTask {
+                        try await scratch.platform.start(scratch.spec("shop-1-canary-\(number)", commit)).port
+                    }
                 }
                 return try await group.reduce(into: Set()) { $0.insert($1) }
             }
@@ -81,7 +84,8 @@ import Testing
         try await withScratch { scratch in
             let commit = try await Repository.prepared(in: scratch)
             let spec = scratch.spec(
-                "shop-1-canary-1", commit, command: ["/bin/sh", "-c", "echo starting; echo 'no module named x' >&2; exit 3"])
+                "shop-1-canary-1", commit,
+                command: ["/bin/sh", "-c", "echo starting; echo 'no module named x' >&2; exit 3"])
             let instance = try await scratch.platform.start(spec)
             let failure = try await failure { () throws(Failure) in
                 try await scratch.platform.awaitReady(instance, process: spec.process)
@@ -144,7 +148,8 @@ import Testing
             signal(SIGPIPE, SIG_IGN)
             let leaks = (0..<20).map { _ in open("/dev/null", O_RDONLY) }
             defer { for leak in leaks { close(leak) } }
-            let script = "ls /proc/self/fd | tr '\\n' ' '; echo; grep -E '^Sig(Blk|Ign):' /proc/self/status; readlink /proc/$$/fd/0"
+            let script =
+                "ls /proc/self/fd | tr '\\n' ' '; echo; grep -E '^Sig(Blk|Ign):' /proc/self/status; readlink /proc/$$/fd/0"
             _ = try await scratch.platform.start(scratch.spec("a", commit, command: ["/bin/sh", "-c", script]))
             try await eventually("it ends") { scratch.home("a").presence != .running }
             let lines = await scratch.platform.output(name: "a", lines: 10)

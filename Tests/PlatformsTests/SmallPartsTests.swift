@@ -10,11 +10,13 @@ import Testing
 
 @Suite struct ChecksumTests {
     /// RFC 3720 appendix B.4.
-    @Test(arguments: [
-        ([UInt8](repeating: 0, count: 32), 0x8A91_36AA), ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
-        (Array(0..<32), 0x46DD_794E), (Array((0..<32).reversed()), 0x113F_DB5C), (Array("123456789".utf8), 0xE306_9283),
-        ([], 0),
-    ] as [([UInt8], UInt32)])
+    @Test(
+        arguments: [
+            ([UInt8](repeating: 0, count: 32), 0x8A91_36AA), ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
+            (Array(0..<32), 0x46DD_794E), (Array((0..<32).reversed()), 0x113F_DB5C),
+            (Array("123456789".utf8), 0xE306_9283),
+            ([], 0),
+        ] as [([UInt8], UInt32)])
     func crc32cHasTheStandardsValues(_ bytes: [UInt8], _ expected: UInt32) {
         #expect(perch_crc32c(0, bytes, bytes.count) == expected)
         #expect(perch_crc32c_portable(0, bytes, bytes.count) == expected)
@@ -77,10 +79,12 @@ import Testing
     @Test func linesAreFitToBeShown() async throws {
         try await withScratch { scratch in
             try scratch.write(
-                "\u{1B}[31mred\u{1B}[0m\r\npostgres://shop:hunter2@db/shop\n" + String(repeating: "x", count: 5_000) + "\nend",
+                "\u{1B}[31mred\u{1B}[0m\r\npostgres://shop:hunter2@db/shop\n" + String(repeating: "x", count: 5_000)
+                    + "\nend",
                 to: "output.log")
             let lines = OutputLog(path: "\(scratch.path)/output.log").lastLines(10)
-            #expect(lines == ["[31mred[0m", "postgres://shop:***@db/shop", String(repeating: "x", count: 2_000), "end"])
+            #expect(
+                lines == ["[31mred[0m", "postgres://shop:***@db/shop", String(repeating: "x", count: 2_000), "end"])
         }
     }
 

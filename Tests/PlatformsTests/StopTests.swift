@@ -25,7 +25,8 @@ import Testing
     @Test func whoIgnoresSIGTERMIsKilledWithItsChildrenAfterTheDrainTime() async throws {
         try await withScratch { scratch in
             let commit = try await Repository.prepared(in: scratch)
-            let script = "trap '' TERM; sleep 600 & echo $!; sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & wait; wait; wait"
+            let script =
+                "trap '' TERM; sleep 600 & echo $!; sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & wait; wait; wait"
             _ = try await scratch.platform.start(scratch.spec("a", commit, command: ["/bin/sh", "-c", script]))
             let children = try await pids(2, of: "a", scratch)
             let begin = ContinuousClock.now
@@ -38,7 +39,8 @@ import Testing
     @Test func aChildThatLeftTheGroupIsEndedToo() async throws {
         try await withScratch { scratch in
             let commit = try await Repository.prepared(in: scratch)
-            let script = "import os,time\nif os.fork()==0: os.setpgid(0,0)\nprint(os.getpid(),flush=True)\ntime.sleep(600)"
+            let script =
+                "import os,time\nif os.fork()==0: os.setpgid(0,0)\nprint(os.getpid(),flush=True)\ntime.sleep(600)"
             _ = try await scratch.platform.start(scratch.spec("a", commit, command: ["python3", "-c", script]))
             let both = try await pids(2, of: "a", scratch)
             try await scratch.platform.stop(name: "a", drain: .seconds(10))
@@ -106,7 +108,8 @@ import Testing
             let pidFile = "\(scratch.path)/pid"
             _ = try await GitCommand(
                 arguments: [
-                    "-c", "alias.detach=!PERCH_INSTANCE=a setsid sleep 600 >/dev/null 2>&1 & echo $! >\(pidFile)", "detach",
+                    "-c", "alias.detach=!PERCH_INSTANCE=a setsid sleep 600 >/dev/null 2>&1 & echo $! >\(pidFile)",
+                    "detach",
                 ], deadline: .seconds(10)
             ).answer()
             let text = try String(contentsOfFile: pidFile, encoding: .utf8)

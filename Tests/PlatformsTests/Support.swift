@@ -83,7 +83,8 @@ struct Repository: Sendable {
 
     func write(_ text: String, to file: String) throws {
         let target = URL(fileURLWithPath: "\(path)/\(file)")
-        try FileManager.default.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
         try Data(text.utf8).write(to: target)
     }
 

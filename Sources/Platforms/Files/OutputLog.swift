@@ -63,7 +63,8 @@ struct OutputLog: Sendable {
         var lines = Self.tail(of: path)
         if lines.count < count { lines = Self.tail(of: previousPath) + lines }
         return lines.suffix(count).map { line in
-            let shown = String(String.UnicodeScalarView(line.unicodeScalars.prefix(Self.longestLine).filter(Self.isShown)))
+            let shown = String(
+                String.UnicodeScalarView(line.unicodeScalars.prefix(Self.longestLine).filter(Self.isShown)))
             return Redaction.withoutURLPasswords(shown)
         }
     }

@@ -18,7 +18,8 @@ struct GitMirror: Sendable {
             throw Failure(
                 "'\(repository)' is not a repository", hint: "set source.repository to a path or a URL git can clone")
         }
-        self.repository = Self.isRelativePath(repository)
+        self.repository =
+            Self.isRelativePath(repository)
             ? "\(FileManager.default.currentDirectoryPath)/\(repository)" : repository
         path = "\(dataFolder)/repositories/\(Self.folderName(of: self.repository))"
     }

@@ -88,8 +88,10 @@ struct Checkouts: Sendable {
         let temporary = "\(folder).new"
         try FileSystem.remove(temporary)
         // A clone that borrows the mirror's objects: cheap, and builds that ask git for their version get an answer.
-        _ = try await mirror.git(["clone", "--quiet", "--shared", "--no-checkout", "--template=", "--", mirror.path, temporary])
-            .output()
+        _ = try await mirror.git([
+            "clone", "--quiet", "--shared", "--no-checkout", "--template=", "--", mirror.path, temporary,
+        ])
+        .output()
         let clone = { (arguments: [String]) in
             GitCommand(repository: temporary, arguments: arguments, deadline: .seconds(300))
         }
@@ -97,7 +99,8 @@ struct Checkouts: Sendable {
         _ = try await clone(["checkout", "--quiet", "--force", "--detach", commit.rawValue]).output()
         if FileSystem.exists("\(temporary)/.gitmodules") {
             logger.warning(
-                "submodules are not checked out", metadata: ["commit": "\(commit)", "repository": "\(mirror.shownName)"])
+                "submodules are not checked out",
+                metadata: ["commit": "\(commit)", "repository": "\(mirror.shownName)"])
         }
         guard rename(temporary, folder) == 0 else {
             throw Failure("cannot rename \(temporary): \(FileSystem.lastError())")
@@ -137,12 +140,15 @@ struct Checkouts: Sendable {
         guard presence == .ended("exited with status 0") else {
             throw Failure(
                 described("the build of \(commit.short) failed: \(presence.words)", home),
-                hint: "run \(policy.source.build.joined(separator: " ")) in a clean checkout; output: \(home.output.path)")
+                hint:
+                    "run \(policy.source.build.joined(separator: " ")) in a clean checkout; output: \(home.output.path)"
+            )
         }
     }
 
     private func described(_ message: String, _ home: ProcessHome) -> String {
         let lines = home.output.lastLines(20)
-        return lines.isEmpty ? message : message + "; its last lines:\n" + lines.map { "    \($0)" }.joined(separator: "\n")
+        return lines.isEmpty
+            ? message : message + "; its last lines:\n" + lines.map { "    \($0)" }.joined(separator: "\n")
     }
 }

@@ -155,7 +155,8 @@ extension ProcessHome {
         if name.contains("/") {
             let path = name.hasPrefix("/") ? name : "\(folder)/\(name)"
             guard FileSystem.exists(path) else {
-                throw Failure("program \(name) is not in \(folder)", hint: "check platform.process.command and source.build")
+                throw Failure(
+                    "program \(name) is not in \(folder)", hint: "check platform.process.command and source.build")
             }
             return path
         }

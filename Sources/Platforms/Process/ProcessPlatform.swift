@@ -161,7 +161,8 @@ package struct ProcessPlatform: PlatformPort {
     /// - Throws: when the name could lead out of the data folder.
     private func home(of name: String) throws(Failure) -> ProcessHome {
         let isPlain = name.utf8.allSatisfy { byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
                 || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || "-_".utf8.contains(byte)
         }
         guard isPlain, (1...120).contains(name.utf8.count), !name.hasPrefix("-") else {

@@ -173,7 +173,8 @@ package struct EmbeddedRouter: TrafficPort {
 
     private func described(_ message: String, _ home: ProcessHome) -> String {
         let lines = home.output.lastLines(10)
-        return lines.isEmpty ? message : message + "; its last lines:\n" + lines.map { "    \($0)" }.joined(separator: "\n")
+        return lines.isEmpty
+            ? message : message + "; its last lines:\n" + lines.map { "    \($0)" }.joined(separator: "\n")
     }
 
     private static func failure(_ service: ServiceName, _ what: String, _ problem: RouterControl.Problem) -> Failure {
