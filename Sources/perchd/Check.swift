@@ -1,6 +1,7 @@
 // `perchd check`: what the daemon would use, and what is missing. Changes nothing.
 
 import ArgumentParser
+import Controller
 import Foundation
 import Logging
 import Policies

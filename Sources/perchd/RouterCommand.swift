@@ -5,6 +5,7 @@ import Logging
 import Ports
 import Router
 import ServiceLifecycle
+import UnixSignals
 
 struct RouterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -10,6 +10,7 @@ import Policies
 import Ports
 import Releases
 import ServiceLifecycle
+import UnixSignals
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,8 +35,8 @@ struct Serve: AsyncParsableCommand {
                 try settings.readTokens.map { secret throws(Failure) in try Wiring.value(of: secret) },
                 try settings.operateTokens.map { secret throws(Failure) in try Wiring.value(of: secret) }
             )
-        } catch let failure as Failure {
-            FileHandle.standardError.write(Data("perchd: \(failure)\n".utf8))
+        } catch {
+            FileHandle.standardError.write(Data("perchd: \(error)\n".utf8))
             throw ExitCode(2)
         }
         let controller = ReleaseController(

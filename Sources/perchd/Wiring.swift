@@ -35,7 +35,7 @@ struct Wiring {
             data: PostgresData(
                 dataFolder: settings.data, secrets: { secret throws(Failure) in try Self.value(of: secret) },
                 logger: logger),
-            evidence: CommitEvidence(source: source, dataFolder: settings.data, logger: logger))
+            evidence: CommitEvidence(source: source, history: source, logger: logger))
     }
 
     static func value(of secret: Secret) throws(Failure) -> String {
