@@ -259,7 +259,7 @@ private func walk(
             let there = clone[relation.oid] ?? []
             let table = ledger.tables[TableName(relation)]
             let emptied = table?.emptiedByCanary == true
-            if there.contains(where: { $0.contains { $0.string?.hasPrefix("c") == true } }) {
+            if there.contains(where: { $0.contains(where: isCanaryValue) }) {
                 return "\(relation.table) has a canary value"
             }
             if relation.oid == 3 {

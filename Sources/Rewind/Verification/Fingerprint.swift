@@ -22,46 +22,50 @@ struct TableFingerprint: Hashable, Sendable, Codable {
     ///
     /// - Parameters:
     ///   - table: a plain table or one partition; rows of children are not looked at.
+    ///   - columns: the row's columns in this order; nil: all that the table has.
     ///   - leavingOut: rows that are not looked at, by their key's columns and values in text form.
     static func read(
-        _ table: TableName, on connection: Connection, leavingOut: ExcludedRows? = nil
+        _ table: TableName, columns: [String]? = nil, on connection: Connection, leavingOut: ExcludedRows? = nil
     ) async throws(PostgresError) -> TableFingerprint {
         let result = try await connection.query(
             """
-            select count(*), coalesce(sum(hashtextextended(whole::text, 0)::numeric), 0),
-              coalesce(sum(hashtextextended(whole::text, 1)::numeric), 0)
-            from only \(table.quoted) whole \(leavingOut?.condition ?? "")
+            select count(*), coalesce(sum(\(rowHash(seed: 0))), 0), coalesce(sum(\(rowHash(seed: 1))), 0)
+            from \(rows(of: table, columns)) where \(leavingOut?.condition ?? "true")
             """, leavingOut?.parameters ?? [])
         return TableFingerprint(
             table: table.description, rows: result.rows[0][0].flatMap { Int64($0) } ?? 0,
             sums: [result.rows[0][1] ?? "0", result.rows[0][2] ?? "0"])
     }
+
+    /// The hash of a row of ``rows(of:_:)``.
+    static func rowHash(seed: Int) -> String { "hashtextextended((whole.*)::text, \(seed))::numeric" }
+
+    /// A FROM item named `whole`.
+    static func rows(of table: TableName, _ columns: [String]?) -> String {
+        guard let columns, !columns.isEmpty else { return "only \(table.quoted) whole" }
+        return "(select \(columns.map(quoteIdentifier).joined(separator: ", ")) from only \(table.quoted)) whole"
+    }
 }
 
-/// Rows to leave out, found by the text of their key's columns; of a table without a key, by the text of the whole row.
+/// Rows to leave out, found by the text of their key's columns.
 struct ExcludedRows: Hashable, Sendable {
-    /// Empty: `values` are the texts of whole rows.
     var columns: [String]
+    /// Their values, as the stream shows them.
     var values: [[String?]]
 
-    /// A join, not a filter for each row: PostgreSQL hashes it, however many rows are left out.
-    fileprivate var condition: String {
-        let names = (columns.isEmpty ? [0] : Array(columns.indices)).map { "k\($0)" }
-        let arrays = names.indices.map { "$\($0 + 1)::text[]" }.joined(separator: ", ")
-        let matches =
-            columns.isEmpty
-            ? ["out.k0 is not distinct from whole::text"]
-            : columns.enumerated().map { "out.k\($0.offset) = whole.\(quoteIdentifier($0.element))::text" }
+    /// A join, not a filter for each row: PostgreSQL hashes it, however many rows are left out. `format` shows a value
+    /// through its type's output function, as the stream does; a cast to text would show booleans otherwise.
+    var condition: String {
+        let names = columns.indices.map { "k\($0)" }.joined(separator: ", ")
+        let arrays = columns.indices.map { "$\($0 + 1)::text[]" }.joined(separator: ", ")
+        let matches = columns.enumerated().map { "out.k\($0.offset) = format('%s', whole.\(quoteIdentifier($0.element)))" }
         return """
-            where not exists (select from unnest(\(arrays)) as out(\(names.joined(separator: ", ")))
-              where \(matches.joined(separator: " and ")))
+            not exists (select from unnest(\(arrays)) as out(\(names)) where \(matches.joined(separator: " and ")))
             """
     }
 
-    fileprivate var parameters: [String?] {
-        (columns.isEmpty ? [0] : Array(columns.indices)).map { position in
-            arrayLiteral(values.map { $0[position] })
-        }
+    var parameters: [String?] {
+        columns.indices.map { position in arrayLiteral(values.map { $0[position] }) }
     }
 }
 

@@ -1,0 +1,39 @@
+// What taking the canary's writes out does not undo, a sentence each.
+
+import Ports
+import Postgres
+
+enum NotUndone {
+    static func find(_ live: Connection, canaryChangedSchema: Bool) async throws(Failure) -> [String] {
+        var sentences = [
+            "what the canary did outside the database stays done: mail, payments, calls of other services",
+            "what stable decided after reading the canary's rows stays decided",
+            "stable's statements that found no row because of the canary left no trace to replay",
+            "numbers that the canary took from sequences stay unused",
+        ]
+        do {
+            let objects = try await live.query("SELECT count(*) FROM pg_largeobject_metadata")
+            if let count = objects.scalar, count != "0" {
+                sentences.append("large objects are not recorded: they are as they were in the snapshot")
+            }
+            let other = try await live.query(
+                """
+                SELECT format('%I.%I', n.nspname, c.relname), c.relkind
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE (c.relkind = 'r' AND c.relpersistence = 'u' OR c.relkind = 'm')
+                  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'perch') AND n.nspname NOT LIKE 'pg\\_%'
+                ORDER BY 1
+                """)
+            for row in other.rows {
+                sentences.append(
+                    row[1] == "m"
+                        ? "materialized view \(row[0] ?? "") is as it was in the snapshot until it is refreshed"
+                        : "unlogged table \(row[0] ?? "") is not recorded: it is as it was in the snapshot")
+            }
+        } catch {
+            throw Failure("cannot look at what is not recorded: \(error)", isTransient: true)
+        }
+        if canaryChangedSchema { sentences.append("the canary's changes of the schema are gone with its data") }
+        return sentences
+    }
+}

@@ -1,0 +1,197 @@
+// Holds the fenced live database against the restored one, table by table: equal everywhere but at the rows that the
+// ledger names. Rows that differ without a reason stop the rollback before anything was switched.
+
+import Ports
+import Postgres
+
+/// What a comparison has to leave out of a table.
+enum Tolerance: Hashable, Sendable {
+    case none
+    /// Rows of these keys may differ or be in one database only.
+    case keys(ExcludedRows)
+    /// Live has so many more copies (or fewer) of these rows.
+    case copies([[String?]: Int])
+    /// The canary emptied it, so live is no measure for its rows.
+    case everything
+}
+
+extension TaintLedger {
+    func tolerance(for table: RestoredTable) -> Tolerance {
+        guard let taint = tables[table.name], taint.isTainted else { return .none }
+        if taint.emptiedByCanary { return .everything }
+        func texts(_ key: RowKey) -> [String?] { key.map(\.string) }
+        switch taint.identity {
+        case .key(let positions):
+            return .keys(
+                ExcludedRows(
+                    columns: positions.map { taint.relation.columns[$0].name }, values: taint.tainted.map(texts)))
+        case .wholeRow:
+            return .copies(Dictionary(uniqueKeysWithValues: taint.surplus.map { (texts($0.key), $0.value) }))
+        }
+    }
+}
+
+/// Sessions to read with, all of them with ``TableFingerprint/pinnedSettings``; as many of one database as of the other.
+struct Verification: Sendable {
+    struct Result: Sendable {
+        var tables = 0
+        var rows: Int64 = 0
+    }
+
+    let live: [Connection]
+    let clone: [Connection]
+
+    /// - Throws: names the first table that differs and up to five of its keys.
+    func compare(
+        _ tables: RestoredTables, _ ledger: TaintLedger, within budget: Budget
+    ) async throws(Failure) -> Result {
+        let work = tables.withRows.map { ($0, ledger.tolerance(for: $0)) }
+        do {
+            return try await withThrowingTaskGroup(of: Result.self) { group in
+                for lane in live.indices {
+                    group.addTask {
+                        var result = Result()
+                        for (table, tolerance) in stride(from: lane, to: work.count, by: live.count).map({ work[$0] }) {
+                            guard tolerance != .everything else { continue }
+                            try budget.require(before: "table \(table.name) was verified")
+                            try await budget.bound(live[lane])
+                            try await budget.bound(clone[lane])
+                            result.rows += try await compare(table, tolerance, live[lane], clone[lane])
+                            result.tables += 1
+                        }
+                        return result
+                    }
+                }
+                var total = Result()
+                for try await result in group {
+                    total.tables += result.tables
+                    total.rows += result.rows
+                }
+                return total
+            }
+        } catch let failure as Failure {
+            throw failure
+        } catch let error as PostgresError where error.sqlState == "57014" {
+            throw budget.exceeded(before: "the tables were verified")
+        } catch {
+            throw Failure("cannot verify the restored database: \(error)", isTransient: true)
+        }
+    }
+
+    /// Reads every table of the restored database as ``compare(_:_:)`` will, to see how long that takes.
+    func rehearse(_ tables: RestoredTables) async throws(Failure) -> Duration {
+        let begin = ContinuousClock.now
+        let work = tables.withRows
+        do {
+            try await withThrowingTaskGroup { group in
+                for lane in clone.indices {
+                    group.addTask {
+                        for table in stride(from: lane, to: work.count, by: clone.count).map({ work[$0] }) {
+                            _ = try await TableFingerprint.read(table.name, on: clone[lane])
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        } catch {
+            throw Failure("cannot read the restored database: \(error)", isTransient: true)
+        }
+        return ContinuousClock.now - begin
+    }
+
+    /// - Returns: rows compared.
+    private func compare(
+        _ table: RestoredTable, _ tolerance: Tolerance, _ live: Connection, _ clone: Connection
+    ) async throws -> Int64 {
+        // A column that the canary's migration added to live is not looked at.
+        let columns = table.columns.map(\.name)
+        var excluded: ExcludedRows?
+        if case .keys(let rows) = tolerance { excluded = rows }
+        async let ours = TableFingerprint.read(table.name, columns: columns, on: live, leavingOut: excluded)
+        async let theirs = TableFingerprint.read(table.name, columns: columns, on: clone, leavingOut: excluded)
+        var expected = try await theirs
+        let rows = expected.rows
+        if case .copies(let copies) = tolerance {
+            // The text of a row with generated columns cannot be made from what the stream tells.
+            guard table.columns.count == table.writtenColumns.count else {
+                _ = try await ours
+                return 0
+            }
+            expected = try await expected.adding(copies, table, on: clone)
+        }
+        let found = try await ours
+        guard found == expected else {
+            throw try await difference(table, columns, excluded, found, expected, live, clone)
+        }
+        return rows
+    }
+
+    private func difference(
+        _ table: RestoredTable, _ columns: [String], _ excluded: ExcludedRows?, _ found: TableFingerprint,
+        _ expected: TableFingerprint, _ live: Connection, _ clone: Connection
+    ) async throws -> Failure {
+        let keys =
+            table.keyColumns.isEmpty
+            ? [] : try await differingKeys(table, columns, excluded, live, clone).map { "(\($0))" }
+        return Failure(
+            "table \(table.name) of the restored database is not as live: \(expected.rows) rows against \(found.rows)"
+                + (keys.isEmpty
+                    ? ""
+                    : ", (\(table.keyColumns.joined(separator: ", "))) = \(keys.joined(separator: ", ")) differ"),
+            hint: "live data is untouched; look at these rows, then roll back with rollback.mode: keep")
+    }
+
+    /// Up to five keys whose rows differ. Rows are first compared in 1 024 heaps, then key by key in a few of those that
+    /// differ, so that a large table is not carried over here.
+    private func differingKeys(
+        _ table: RestoredTable, _ columns: [String], _ excluded: ExcludedRows?, _ live: Connection, _ clone: Connection
+    ) async throws -> [String] {
+        let key = table.keyColumns.map { "whole.\(quoteIdentifier($0))" }.joined(separator: ", ")
+        let heap = "(hashtextextended(concat_ws(', ', \(key)), 2) & 1023)"
+        let rows = TableFingerprint.rows(of: table.name, columns)
+        let condition = excluded?.condition ?? "true"
+        let parameters = excluded?.parameters ?? []
+        let heaps = """
+            select \(heap), sum(\(TableFingerprint.rowHash(seed: 0))) from \(rows) where \(condition) group by 1
+            """
+        let unequal = difference(
+            try await live.query(heaps, parameters), try await clone.query(heaps, parameters), limit: 3)
+        guard !unequal.isEmpty else { return [] }
+        let members = """
+            select concat_ws(', ', \(key)), sum(\(TableFingerprint.rowHash(seed: 0))) from \(rows)
+            where \(condition) and \(heap) in (\(unequal.joined(separator: ", "))) group by 1
+            """
+        return difference(
+            try await live.query(members, parameters), try await clone.query(members, parameters), limit: 5)
+    }
+
+    /// First columns for which the second differs, or that only one of the two has.
+    private func difference(_ one: QueryResult, _ other: QueryResult, limit: Int) -> [String] {
+        let left = Dictionary(uniqueKeysWithValues: one.rows.map { ($0[0] ?? "", $0[1]) })
+        let right = Dictionary(uniqueKeysWithValues: other.rows.map { ($0[0] ?? "", $0[1]) })
+        return Set(left.keys).union(right.keys).filter { left[$0] != right[$0] }.sorted().prefix(limit).map { $0 }
+    }
+}
+
+extension TableFingerprint {
+    /// The fingerprint with so many copies more of rows, which the server hashes as it hashes those of a table.
+    fileprivate func adding(
+        _ copies: [[String?]: Int], _ table: RestoredTable, on connection: Connection
+    ) async throws(PostgresError) -> TableFingerprint {
+        let listed = Array(copies)
+        let arrays = table.columns.indices.map { "$\($0 + 2)::text[]" }
+        let names = table.columns.indices.map { "k\($0)" }
+        let row = zip(names, table.columns).map { "\($0)::\($1.type)" }.joined(separator: ", ")
+        func sum(_ seed: Int) -> String { "sum(copies * hashtextextended(row(\(row))::text, \(seed))::numeric)" }
+        let result = try await connection.query(
+            """
+            select sum(copies), $\(table.columns.count + 2)::numeric + \(sum(0)), $\(table.columns.count + 3)::numeric + \(sum(1))
+            from unnest($1::int[], \(arrays.joined(separator: ", "))) as t(copies, \(names.joined(separator: ", ")))
+            """,
+            [arrayLiteral(listed.map { String($0.value) })]
+                + table.columns.indices.map { column in arrayLiteral(listed.map { $0.key[column] }) } + sums)
+        let row0 = result.rows[0]
+        return TableFingerprint(
+            table: self.table, rows: rows + (row0[0].flatMap { Int64($0) } ?? 0), sums: [row0[1] ?? "", row0[2] ?? ""])
+    }
+}
