@@ -104,7 +104,7 @@ class Bench:
                 failed = next(event for event in events if event["text"].startswith("failed: "))
                 zero = next(
                     event for event in events
-                    if event["sequence"] > failed["sequence"] and event["text"].startswith("router sends 0%")
+                    if event["sequence"] > failed["sequence"] and event["text"].startswith("router sends everybody")
                 )  # fmt: skip
                 spans.append((_moment(zero) - _moment(failed)) * 1000)
         finally:

@@ -15,7 +15,9 @@ extension Fact {
             "snapshot at \(summary.lsn): \(summary.tables) tables, \(summary.bytes) bytes in "
                 + "\(Span(milliseconds: summary.tookMilliseconds)); recording runs"
         case .instancesReady(let arm, let names): "\(arm.rawValue) ready: \(names.joined(separator: ", "))"
-        case .shareConfirmed(let share): "router sends \(share) of the users to the canary"
+        case .shareConfirmed(let share):
+            share == .none
+                ? "router sends everybody to stable" : "router sends \(share) of the users to the canary"
         case .verdictReached(let verdict):
             (verdict.outcome == .pass ? "passed: " : "failed: ") + verdict.why.joined(separator: "; ")
         case .stableLeaving: "old stable instances begin to leave"

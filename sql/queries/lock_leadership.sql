@@ -1,2 +1,2 @@
 -- The lock of leadership: held by one session of this database at a time, let go when the session ends.
-select pg_try_advisory_lock(7239845120035, 1) as locked;
+select pg_try_advisory_lock(72398451200351) as locked;

@@ -1,2 +1,2 @@
 -- One daemon migrates at a time; let go at the end of the transaction.
-select pg_advisory_xact_lock(7239845120035, 2);
+select pg_advisory_xact_lock(72398451200352);

@@ -1,2 +1,2 @@
 -- Gives leadership back before the session ends.
-select pg_advisory_unlock(7239845120035, 1) as unlocked;
+select pg_advisory_unlock(72398451200351) as unlocked;

@@ -42,7 +42,7 @@ package actor ReleaseController {
                 }
                 break
             } catch {
-                logger.warning("store not reachable", metadata: ["error": "\(error)"])
+                logger.warning("store cannot be used", metadata: ["error": "\(error)"])
                 try? await Task.sleep(for: .seconds(1))
             }
         }
@@ -57,7 +57,7 @@ package actor ReleaseController {
                     try await store.ensureService(service)
                     break
                 } catch {
-                    logger.warning("store not reachable", metadata: ["error": "\(error)"])
+                    logger.warning("store cannot be used", metadata: ["error": "\(error)"])
                     try? await Task.sleep(for: .seconds(1))
                 }
             }

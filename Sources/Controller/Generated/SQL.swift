@@ -59,12 +59,12 @@ enum SQL {
 
     static let lockLeadership = #"""
         -- The lock of leadership: held by one session of this database at a time, let go when the session ends.
-        select pg_try_advisory_lock(7239845120035, 1) as locked;
+        select pg_try_advisory_lock(72398451200351) as locked;
         """#
 
     static let lockMigrations = #"""
         -- One daemon migrates at a time; let go at the end of the transaction.
-        select pg_advisory_xact_lock(7239845120035, 2);
+        select pg_advisory_xact_lock(72398451200352);
         """#
 
     static let nextNumber = #"""
@@ -140,7 +140,7 @@ enum SQL {
 
     static let unlockLeadership = #"""
         -- Gives leadership back before the session ends.
-        select pg_advisory_unlock(7239845120035, 1) as unlocked;
+        select pg_advisory_unlock(72398451200351) as unlocked;
         """#
 
     static let updateRelease = #"""
