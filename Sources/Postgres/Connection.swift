@@ -86,14 +86,12 @@ package actor Connection {
         return try session.copyOut(sql, row)
     }
 
-    /// Runs `COPY ... FROM STDIN` with what `body` writes. Chunks may end anywhere.
+    /// Runs `COPY ... FROM STDIN` with what `body` writes.
     ///
     /// - Returns: the number of rows.
     /// - Throws: what `body` throws, and then no row is kept; else a ``PostgresError``.
     @discardableResult
-    package func copyIn(
-        _ sql: String, _ body: (_ write: (UnsafeRawBufferPointer) throws(PostgresError) -> Void) throws -> Void
-    ) throws -> Int {
+    package func copyIn(_ sql: String, _ body: (inout CopyWriter) throws -> Void) throws -> Int {
         try admit()
         return try session.copyIn(sql, body)
     }

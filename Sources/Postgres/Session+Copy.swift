@@ -49,35 +49,23 @@ extension Session {
         return rows
     }
 
-    /// Runs `COPY ... FROM STDIN` with what `body` writes; chunks need not end where rows do.
+    /// Runs `COPY ... FROM STDIN` with what `body` writes.
     ///
     /// - Returns: how many rows the server took.
-    /// - Throws: the server's error, which may be about an earlier chunk than the one being written; else what `body`
-    ///   throws, after the server has dropped the rows.
-    func copyIn(
-        _ sql: String, _ body: (_ write: (UnsafeRawBufferPointer) throws(PostgresError) -> Void) throws -> Void
-    ) throws -> Int {
+    /// - Throws: what `body` throws, after the server has dropped the rows; else the server's error.
+    func copyIn(_ sql: String, _ body: (inout CopyWriter) throws -> Void) throws -> Int {
         try refuseZeroBytes(sql, [])
         var refusal: (any Error)?
         let rows = try dialogue { () throws(PostgresError) -> Int in
             try beginCopy(sql, expecting: PGRES_COPY_IN)
-            var unflushed = 0
-            var end: PostgresError?
+            var writer = CopyWriter(self)
             do {
-                try body { bytes throws(PostgresError) in
-                    if let end { throw end }
-                    do throws(PostgresError) {
-                        try write(bytes, unflushed: &unflushed)
-                    } catch {
-                        end = error
-                        throw error
-                    }
-                }
+                try body(&writer)
             } catch {
                 refusal = error
             }
             // The server's word counts, even if `body` took no notice of it.
-            if let end { throw end }
+            if let end = writer.end { throw end }
             if refusal == nil {
                 try send(PQputCopyEnd(connection, nil))
                 try flush()
@@ -106,30 +94,5 @@ extension Session {
         }
         if isOpen { try drain() }
         throw failure
-    }
-
-    private func write(_ bytes: UnsafeRawBufferPointer, unflushed: inout Int) throws(PostgresError) {
-        // One message's length is a signed 32-bit number.
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let chunk = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 20))
-            rest = rest.dropFirst(chunk.count)
-            let accepted = PQputCopyData(
-                connection, chunk.assumingMemoryBound(to: CChar.self).baseAddress, Int32(chunk.count))
-            if accepted != 1 { try endEarly() }
-            unflushed += chunk.count
-            if unflushed >= Self.outputBound {
-                unflushed = 0
-                try flush()
-                // The server says at once when it does not like a row; nobody else would look before the end.
-                if PQconsumeInput(connection) == 0 { try endEarly() }
-            }
-        }
-    }
-
-    /// libpq takes no more of this COPY: the server has ended it or is gone.
-    private func endEarly() throws(PostgresError) {
-        _ = try answer()
-        throw .usage("the server ended the COPY before it had all rows")
     }
 }
