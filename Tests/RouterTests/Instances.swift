@@ -1,5 +1,6 @@
 // Test support: instances of a service that behave, and instances that misbehave byte by byte.
 
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -19,6 +20,8 @@ struct Reply: Sendable {
     var fields: HTTPHeaders = [:]
     var body: String = ""
     var after: TimeAmount = .zero
+    /// Nil is at once.
+    var when: EventLoopFuture<Void>?
 }
 
 /// A small HTTP server of the test, on its own port.
@@ -36,6 +39,7 @@ final class ServiceInstance: Sendable {
     var connections: Int { counts.connections.withLock { $0 } }
     var requests: [HTTPRequestHead] { counts.requests.withLock { $0 } }
     var openConnections: Int { counts.open.withLock { $0.count } }
+    var openChannels: [any Channel] { counts.open.withLock { Array($0.values) } }
 
     private init(channel: any Channel, counts: Counts) {
         self.channel = channel
@@ -126,7 +130,11 @@ final class ServiceInstance: Sendable {
                 guard let head else { return }
                 counts.requests.withLock { $0.append(head) }
                 let reply = reply(Request(head: head, body: body, connection: number))
-                if reply.after > .zero {
+                if let when = reply.when {
+                    when.hop(to: context.eventLoop).assumeIsolated().whenComplete { _ in
+                        self.write(reply, to: head, context)
+                    }
+                } else if reply.after > .zero {
                     context.eventLoop.assumeIsolated().scheduleTask(in: reply.after) {
                         self.write(reply, to: head, context)
                     }
@@ -188,4 +196,18 @@ final class ServiceInstance: Sendable {
 
 extension HTTPResponseStatus {
     fileprivate var mayHaveBody: Bool { code >= 200 && self != .noContent && self != .notModified }
+}
+
+/// What a killed server leaves behind: a socket file on which nobody listens.
+func abandonSocket(at path: String) -> Bool {
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    return withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+        }
+    }
 }
