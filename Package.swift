@@ -63,7 +63,7 @@ let package = Package(
         library("Policies", ["Releases", yams]),
         library("Triggers", ["Releases", crypto]),
         library("Rewind", ["Postgres", "Releases", "Ports", "CPosix", subprocess, system, logging]),
-        library("Evidence", ["Releases", "Ports", subprocess, system, logging]),
+        library("Evidence", ["Releases", "Ports", "Traffic", logging]),
         library("Router", ["Traffic", "Analysis", "CPosix", logging] + nio),
         library(
             "Platforms",
@@ -94,7 +94,7 @@ let package = Package(
         tests("PostgresTests", ["Postgres", "PostgresSupport"]),
         tests("RouterTests", ["Router", "Traffic", "Analysis", logging] + nio),
         tests("PlatformsTests", ["Platforms", "Ports", "Releases", "Traffic", "Analysis", "CPosix", logging]),
-        tests("EvidenceTests", ["Evidence", "Ports", "Releases", "Traffic", logging]),
+        tests("EvidenceTests", ["Evidence", "Platforms", "Ports", "Releases", "Traffic", logging]),
         tests("RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", logging]),
         tests(
             "ControllerTests",

@@ -6,6 +6,7 @@ import Controller
 import Foundation
 import Logging
 import Metrics
+import Platforms
 import Policies
 import Ports
 import Releases
@@ -55,7 +56,8 @@ struct Serve: AsyncParsableCommand {
         let group = ServiceGroup(
             configuration: .init(
                 services: servers.map { .init(service: $0) } + [
-                    .init(service: ControllerService(controller: controller))
+                    .init(service: ControllerService(controller: controller)),
+                    .init(service: HousekeepingService(platform: wiring.platform)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         try await group.run()
@@ -68,5 +70,14 @@ struct ControllerService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { await controller.run() }
+    }
+}
+
+/// What the platform does beside releases.
+struct HousekeepingService: Service {
+    let platform: ProcessPlatform
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await platform.run() }
     }
 }

@@ -15,6 +15,8 @@ struct Wiring {
     let policies: [ServiceName: Policy]
     let ports: ControllerPorts
     let store: ConnectionSettings
+    /// Rotates the instances' output and reaps those that ended, beside everything else.
+    let platform: ProcessPlatform
 
     init(_ settings: Settings, logger: Logger) throws(Failure) {
         let (policies, mistakes) = PolicyFile.loadFolder(settings.policies)
@@ -28,8 +30,9 @@ struct Wiring {
         self.policies = policies
         store = try Self.connection(settings.store)
         let source = GitSource(dataFolder: settings.data, logger: logger)
+        platform = ProcessPlatform(dataFolder: settings.data, logger: logger)
         ports = ControllerPorts(
-            platform: ProcessPlatform(dataFolder: settings.data, logger: logger),
+            platform: platform,
             traffic: EmbeddedRouter(dataFolder: settings.data, perchdPath: Self.executable, logger: logger),
             source: source,
             data: PostgresData(
