@@ -86,7 +86,7 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
-            name: "PostgresSupport", dependencies: ["Postgres"], path: "Tests/PostgresSupport", swiftSettings: strict),
+            name: "PostgresSupport", path: "Tests/PostgresSupport", swiftSettings: strict),
         tests("ReleasesTests", ["Releases"]),
         tests("AnalysisTests", ["Analysis"]),
         tests("PoliciesTests", ["Policies", "Releases"]),
@@ -95,7 +95,8 @@ let package = Package(
         tests("RouterTests", ["Router", "Traffic", "Analysis", logging] + nio),
         tests("PlatformsTests", ["Platforms", "Ports", "Releases", "Traffic", "Analysis", "CPosix", logging]),
         tests("EvidenceTests", ["Evidence", "Platforms", "Ports", "Releases", "Traffic", logging]),
-        tests("RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", logging]),
+        tests(
+            "RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", "CPosix", logging, system]),
         tests(
             "ControllerTests",
             [
@@ -118,6 +119,11 @@ let package = Package(
             "PerchCLITests",
             ["ControlSupport", "ControlAPI", "PerchCLI", "ControlModel", "Triggers", "Releases", "Analysis", arguments]
         ),
+        .target(
+            name: "SystemSupport", dependencies: ["ControlModel", "Releases", "Traffic", crypto],
+            path: "Tests/SystemSupport", resources: [.copy("Service")], swiftSettings: strict),
+        tests("IntegrationTests", ["SystemSupport", "ControlModel", "Releases", "Traffic"]),
+        tests("CrashTests", ["SystemSupport", "ControlModel", "Releases", "Traffic"]),
     ],
     swiftLanguageModes: [.v6]
 )
