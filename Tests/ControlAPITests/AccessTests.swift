@@ -110,7 +110,7 @@ private let id = ReleaseID("shop-1")!
     }
 }
 
-@Suite struct SocketFileTests {
+@Suite(.timeLimit(.minutes(1))) struct SocketFileTests {
     @Test func theSocketIsForOwnerAndGroup() async throws {
         try await withLiveAPI { (api: LiveAPI) async throws in
             let permissions = try FileManager.default.attributesOfItem(atPath: api.socketPath)[.posixPermissions]

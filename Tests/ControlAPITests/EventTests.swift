@@ -17,7 +17,7 @@ private func control() async -> InMemoryControl {
     return control
 }
 
-@Suite struct EventTests {
+@Suite(.timeLimit(.minutes(2))) struct EventTests {
     @Test func aPageHasWhatCameAfterASequenceNumber() async throws {
         let control = await control()
         await control.tell(id, "second")

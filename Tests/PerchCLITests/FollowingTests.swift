@@ -7,7 +7,7 @@ import PerchCLI
 import Releases
 import Testing
 
-@Suite struct FollowingTests {
+@Suite(.timeLimit(.minutes(2))) struct FollowingTests {
     @Test func watchPrintsEventsUntilTheEnd() async throws {
         let control = await shopControl()
         try await withLiveAPI(control: control) { (api: LiveAPI) async throws in
