@@ -7,9 +7,11 @@ package import SystemPackage
 package struct JournalReader {
     package var identity: JournalIdentity { walk.identity }
     /// Everything up to here was read.
-    package var lsn: LogSequenceNumber { walk.lsn }
+    package private(set) var lsn: LogSequenceNumber
 
     private var walk: JournalWalk
+    /// Read, but it ends after the limit of the last call.
+    private var heldBack: RecordedTransaction?
     private var segment = 1
     /// As defined so far in the segment.
     private var relations: [UInt32: RelationDefinition] = [:]
@@ -21,6 +23,7 @@ package struct JournalReader {
 
     package init(_ storage: any JournalStorage) throws(JournalError) {
         walk = try JournalWalk(storage)
+        lsn = walk.lsn
     }
 
     /// Every transaction that ends at or before `limit` and was not read before; all whole ones when `limit` is nil.
@@ -30,25 +33,33 @@ package struct JournalReader {
     package mutating func forEachTransaction(
         upTo limit: LogSequenceNumber?, _ body: (RecordedTransaction) async throws -> Void
     ) async throws {
-        walk.forgetReadAhead()
-        while limit.map({ lsn < $0 }) ?? true {
-            switch try step() {
-            case .transaction(let transaction): try await body(transaction)
-            case .position: continue
-            case nil:
-                guard let limit else { return }
-                throw JournalError.endsBefore(wanted: limit.description, end: lsn.description)
-            }
+        forgetReadAhead()
+        while let transaction = try next(upTo: limit) { try await body(transaction) }
+        if let limit, lsn < limit {
+            throw JournalError.endsBefore(wanted: limit.description, end: lsn.description)
         }
     }
 
-    /// The next transaction; nil when there are no more for now.
-    package mutating func next() throws(JournalError) -> RecordedTransaction? {
-        while let step = try step() {
-            if case .transaction(let transaction) = step { return transaction }
+    /// The next transaction that ends at or before `limit`; nil when there are no more for now.
+    package mutating func next(upTo limit: LogSequenceNumber? = nil) throws(JournalError) -> RecordedTransaction? {
+        while heldBack == nil, limit.map({ walk.lsn < $0 }) ?? true, let step = try step() {
+            switch step {
+            case .transaction(let transaction): heldBack = transaction
+            case .position: lsn = walk.lsn
+            }
         }
-        return nil
+        guard let transaction = heldBack else { return nil }
+        if let limit, transaction.endLSN > limit {
+            lsn = max(lsn, limit)
+            return nil
+        }
+        heldBack = nil
+        lsn = transaction.endLSN
+        return transaction
     }
+
+    /// Whoever comes back for what was appended since calls this first: the writer may have replaced what was read ahead.
+    package mutating func forgetReadAhead() { walk.forgetReadAhead() }
 
     private enum Step {
         case transaction(RecordedTransaction)

@@ -27,7 +27,7 @@ package struct JournalTally: Hashable, Sendable {
 ///
 /// After a ``JournalError/storage(operation:path:code:)`` only ``forgetUndurable()`` may be called: a failed write or
 /// fsync leaves unknown bytes behind the durable ones, and the server still has everything that was not acknowledged.
-package struct JournalWriter {
+package struct JournalWriter: Sendable {
     package static let defaultSegmentBytes = 64 << 20
     private static let bufferBytes = 256 << 10
 
@@ -40,7 +40,7 @@ package struct JournalWriter {
         var offset: Int
     }
 
-    private struct OpenTransaction {
+    private struct OpenTransaction: Sendable {
         var frames: UInt32 = 0
         var checksum: UInt32 = 0
         var rows = 0
@@ -158,7 +158,9 @@ package struct JournalWriter {
 
     package mutating func commit(endLSN: LogSequenceNumber, origin: Arm) throws(JournalError) {
         guard let done = transaction else { preconditionFailure("a commit without a begin") }
-        precondition(endLSN > done.commitLSN, "a commit record that ends at \(endLSN) where it begins")
+        guard endLSN > done.commitLSN else {
+            throw .broken("the server sent a commit record of \(done.commitLSN) that ends at \(endLSN)")
+        }
         CommitFrame(
             endLSN: endLSN, origin: origin, frames: done.frames, checksum: done.checksum, durableBytes: durable.offset
         ).put(into: &buffer)

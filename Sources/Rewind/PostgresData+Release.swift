@@ -1,0 +1,142 @@
+// The verbs of a release on the way forward: snapshot, fence, cleaning up.
+
+import Logging
+package import Ports
+import Postgres
+package import Releases
+import SystemPackage
+
+extension PostgresData {
+    /// Asked again after a crash: a whole snapshot whose recording goes on is taken as it is, anything else is begun anew.
+    package func snapshot(
+        release: ReleaseID, policy: Policy, progress: @escaping @Sendable (String) async -> Void
+    ) async throws(Failure) -> SnapshotSummary {
+        let (database, admin) = try admin(policy)
+        guard database.snapshot == .dump else {
+            throw Failure("the policy of \(policy.service) takes no snapshots", hint: "set database.snapshot: dump")
+        }
+        let folder = folder(release)
+        if let manifest = try? Manifest.read(from: folder.root.string), manifest.database == admin.database {
+            try await resumeRecording(release: release, policy: policy)
+            if recorder(of: release)?.status.state == .recording { return manifest.summary }
+        }
+        try await startOver(release, admin)
+        let run = SnapshotRun(
+            release: release, canaryRole: database.canaryRole, folder: folder, admin: admin,
+            recorderSettings: recorderSettings(database), logger: logger, progress: progress)
+        do throws(Failure) {
+            return try await run.run { [self] recorder in keep(recorder) }.summary
+        } catch {
+            await withoutCancellation { [self] in
+                do {
+                    try await startOver(release, admin)
+                } catch {
+                    logger.error(
+                        "leftovers of the failed snapshot remain",
+                        metadata: ["release": "\(release)", "error": "\(error)"])
+                }
+            }
+            throw error
+        }
+    }
+
+    private func startOver(_ release: ReleaseID, _ admin: ConnectionSettings) async throws(Failure) {
+        await removeRecorder(of: release)?.stop()
+        try await Leftovers.removeFromDatabase(release, admin: admin)
+        try Leftovers.removeRecording(folder(release))
+    }
+
+    package func fenceCanary(release: ReleaseID, policy: Policy) async throws(Failure) {
+        let (database, admin) = try admin(policy)
+        try await CanaryRole(name: database.canaryRole, admin: admin).fence(deadline: .seconds(20))
+        guard try RecordingFile.read(folder(release)) != nil else { return }
+        try await resumeRecording(release: release, policy: policy)
+        guard let recorder = recorder(of: release), recorder.status.state == .recording else { return }
+        let session = try await SnapshotRun.open(admin)
+        let barrier = try await Barrier.commit(release, on: session)
+        await session.close()
+        try await recorder.awaitDurable(barrier, timeout: .seconds(30))
+    }
+
+    package func cleanUp(release: ReleaseID, policy: Policy) async throws(Failure) {
+        let (_, admin) = try admin(policy)
+        let folder = folder(release)
+        if let recorder = removeRecorder(of: release) {
+            await recorder.stop()
+            try recorder.writeEnd()
+        } else if var file = try RecordingFile.read(folder), file.end == nil {
+            file.end = await recording(release: release)
+            try file.write(folder)
+        }
+        try await Leftovers.removeFromDatabase(release, admin: admin)
+        try await Leftovers.dropRestored(release, admin: admin)
+        try Leftovers.removeDump(folder)
+    }
+
+    package func dropExpired(policy: Policy, now: Instant) async throws(Failure) -> [String] {
+        let (database, admin) = try admin(policy)
+        try await dropForgottenSlots(policy.service, database, admin)
+        let cluster = try await Cluster.open(admin)
+        let kept = try await cluster.query(
+            """
+            select datname, shobj_description(oid, 'pg_database') from pg_database
+            where shobj_description(oid, 'pg_database') like 'perch: %' order by 1
+            """, [], "look for databases kept from before rollbacks")
+        var dropped: [String] = []
+        for row in kept.rows {
+            guard let name = row[0], case .previous(let release, let since) = DatabaseMark(comment: row[1]),
+                release.service == policy.service, name != admin.database,
+                since.advanced(by: database.rollback.keepBefore) <= now
+            else { continue }
+            try await cluster.drop(name)
+            dropped.append(name)
+        }
+        await cluster.connection.close()
+        return dropped
+    }
+
+    /// A halted release keeps its slot, but nobody records it after a restart: past the budget the slot goes all the same.
+    private func dropForgottenSlots(
+        _ service: ServiceName, _ database: Policy.Database, _ admin: ConnectionSettings
+    ) async throws(Failure) {
+        let session = try await SnapshotRun.open(admin)
+        let slots: [String]
+        do {
+            slots = try await session.names(
+                """
+                select slot_name from pg_replication_slots
+                where database = current_database() and starts_with(slot_name, 'perch_') and not active
+                  and pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > $1::bigint
+                """, ["\(database.recordingBudgetBytes)"])
+        } catch {
+            throw Failure("cannot look for slots of \(service): \(error)", isTransient: true)
+        }
+        for slot in slots {
+            let number = slot.dropFirst("perch_".count).split(separator: "_").last.flatMap { Int($0) } ?? 0
+            guard number > 0, case let release = ReleaseID(service: service, number: number),
+                slot == "perch_\(release.sqlName)", recorder(of: release) == nil
+            else { continue }
+            logger.error(
+                "a slot that nobody reads passed the budget and is dropped",
+                metadata: ["release": "\(release)", "slot": "\(slot)"])
+            try await endForgotten(release)
+            try await ReplicationSlot.drop(slot, on: session, deadline: .seconds(10))
+        }
+        await session.close()
+    }
+
+    private func endForgotten(_ release: ReleaseID) async throws(Failure) {
+        guard var file = try RecordingFile.read(folder(release)), var end = await recording(release: release) else {
+            return
+        }
+        end.state = .overBudget
+        end.reason = "nobody read slot \(file.slot), and the WAL it held passed the budget"
+        file.end = end
+        try file.write(folder(release))
+    }
+}
+
+/// Runs `body` to its end also when the caller was cancelled: what it undoes must not stay.
+private func withoutCancellation(_ body: @escaping @Sendable () async -> Void) async {
+    await Task(operation: body).value
+}
