@@ -12,7 +12,8 @@ package func quoteIdentifier(_ name: String) -> String { quote(name, with: "\"")
 package func quoteLiteral(_ value: String) -> String {
     guard value.utf8.contains(UInt8(ascii: "\\")) else { return quote(value, with: "'") }
     // A leading space keeps the E apart from a word before it, as libpq's own PQescapeLiteral does.
-    return " E" + quote(value.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\"), with: "'")
+    return " E"
+        + quote(value.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\"), with: "'")
 }
 
 /// A string as the replication grammar takes it: there, a backslash is always just a backslash.

@@ -65,7 +65,8 @@ final class Session {
         var step = PQstatus(handle) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING
         while step != PGRES_POLLING_OK {
             if step == PGRES_POLLING_FAILED {
-                throw .connectionFailed("connection to \(place) failed: \(oneLine(String(cString: PQerrorMessage(handle))))")
+                throw .connectionFailed(
+                    "connection to \(place) failed: \(oneLine(String(cString: PQerrorMessage(handle))))")
             }
             let events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT
             if poll(PQsocket(handle), for: events, until: deadline) == 0 {

@@ -86,7 +86,9 @@ package final class PostgresServer: Sendable {
         ]
         lines.merge(settings) { _, given in given }
         let text = lines.sorted { $0.key < $1.key }
-            .map { "\($0.key) = '\($0.value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''"))'" }
+            .map {
+                "\($0.key) = '\($0.value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''"))'"
+            }
             .joined(separator: "\n")
         let file = try FileHandle(forWritingTo: URL(fileURLWithPath: "\(data)/postgresql.conf"))
         defer { try? file.close() }

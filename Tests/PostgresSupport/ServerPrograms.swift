@@ -39,7 +39,9 @@ struct ServerPrograms: Sendable {
     /// A new folder that the server's user owns. In /tmp itself: a socket's path has at most 107 bytes.
     func makeFolder() throws -> String {
         var template = Array("/tmp/perch-pg-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw SupportError("no folder in /tmp: \(String(cString: strerror(errno)))") }
+        guard mkdtemp(&template) != nil else {
+            throw SupportError("no folder in /tmp: \(String(cString: strerror(errno)))")
+        }
         let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         if getuid() == 0 {
             guard let user = getpwnam("postgres"), chown(path, user.pointee.pw_uid, user.pointee.pw_gid) == 0 else {

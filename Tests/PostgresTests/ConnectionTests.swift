@@ -33,7 +33,9 @@ struct ConnectionTests {
         let connection = try await openFresh()
         try await connection.execute("CREATE TABLE people (mail text CONSTRAINT one_mail UNIQUE)")
         _ = try await connection.query("INSERT INTO people VALUES ($1)", ["secret@example.org"])
-        let error = await failure { _ = try await connection.query("INSERT INTO people VALUES ($1)", ["secret@example.org"]) }
+        let error = await failure {
+            _ = try await connection.query("INSERT INTO people VALUES ($1)", ["secret@example.org"])
+        }
         let report = try #require(error?.serverError)
         #expect(report.sqlState == "23505")
         #expect(report.severity == "ERROR")
@@ -90,7 +92,8 @@ struct ConnectionTests {
     @Test("collects notices, the last hundred of them")
     func notices() async throws {
         let connection = try await openFresh()
-        try await connection.execute("DO $$ BEGIN RAISE WARNING 'careful' USING ERRCODE = '01007', HINT = 'look'; END $$")
+        try await connection.execute(
+            "DO $$ BEGIN RAISE WARNING 'careful' USING ERRCODE = '01007', HINT = 'look'; END $$")
         #expect(
             await connection.takeNotices() == [
                 Notice(severity: "WARNING", sqlState: "01007", message: "careful", hint: "look")
@@ -148,11 +151,14 @@ struct ConnectionTests {
     func boundedPrepared() async throws {
         let connection = try await openFresh()
         for number in 1...300 { _ = try await connection.queryPrepared("SELECT \(number)") }
-        let count = try #require(Int(try await connection.query("SELECT count(*) FROM pg_prepared_statements").scalar ?? ""))
+        let count = try #require(
+            Int(try await connection.query("SELECT count(*) FROM pg_prepared_statements").scalar ?? ""))
         #expect((1...256).contains(count))
     }
 
-    @Test("quotes names and values so that the server reads them as they are", arguments: ["plain", "it's", "a\"b", "\\", "C:\\'x", "Ünï", "select"])
+    @Test(
+        "quotes names and values so that the server reads them as they are",
+        arguments: ["plain", "it's", "a\"b", "\\", "C:\\'x", "Ünï", "select"])
     func quoting(_ text: String) async throws {
         let connection = try await openFresh()
         for strings in ["on", "off"] {

@@ -77,7 +77,9 @@ struct CopyTests {
     func readerGivesUp() async throws {
         let connection = try await openFresh(answerTimeout: .seconds(30))
         await #expect(throws: Refusal.self) {
-            try await connection.copyOut("COPY (SELECT generate_series(1, 1000000000)) TO STDOUT") { _ in throw Refusal() }
+            try await connection.copyOut("COPY (SELECT generate_series(1, 1000000000)) TO STDOUT") { _ in
+                throw Refusal()
+            }
         }
         #expect(try await connection.query("SELECT 1").scalar == "1")
     }
@@ -86,7 +88,8 @@ struct CopyTests {
     func errorInTheMiddle() async throws {
         let connection = try await openFresh()
         let error = await failure {
-            try await connection.copyOut("COPY (SELECT 1 / (500 - a) FROM generate_series(1, 1000) a) TO STDOUT") { _ in }
+            try await connection.copyOut("COPY (SELECT 1 / (500 - a) FROM generate_series(1, 1000) a) TO STDOUT") { _ in
+            }
         }
         #expect(error?.sqlState == "22012")
         #expect(try await connection.query("SELECT 1").scalar == "1")

@@ -38,7 +38,9 @@ final class FakeServer: Sendable {
             _ = Self.read(Self.number(startup) - 4, from: client)
             let ok = Self.message("R", [0, 0, 0, 0])
             let version = Self.message("S", Array("server_version\0".utf8) + Array("18.0\0".utf8))
-            Self.write(ok + version + Self.message("K", [0, 0, 0, 1, 0, 0, 0, 2]) + Self.message("Z", Array("I".utf8)), to: client)
+            Self.write(
+                ok + version + Self.message("K", [0, 0, 0, 1, 0, 0, 0, 2]) + Self.message("Z", Array("I".utf8)),
+                to: client)
             let head = Self.read(5, from: client)
             _ = Self.read(Self.number(head.dropFirst()) - 4, from: client)
             Self.write(answer, to: client)

@@ -91,7 +91,8 @@ struct LossTests {
             }
         }
         try await eventually("the COPY runs") {
-            try await observer.query("SELECT count(*) FROM pg_stat_progress_copy WHERE pid = $1", ["\(pid)"]).scalar == "1"
+            try await observer.query("SELECT count(*) FROM pg_stat_progress_copy WHERE pid = $1", ["\(pid)"]).scalar
+                == "1"
         }
         _ = try await observer.query("SELECT pg_terminate_backend($1)", ["\(pid)"])
         #expect(await lost?.isLoss == true)

@@ -42,7 +42,8 @@ struct PipelineTests {
     func parseError(_ prepared: Bool) async throws {
         let connection = try await openFresh()
         let error = await failure {
-            _ = try await connection.pipeline([("SELECT 1", []), ("SELEC 2", []), ("SELECT 3", [])], prepared: prepared)
+            _ = try await connection.pipeline(
+                [("SELECT 1", []), ("SELEC 2", []), ("SELECT 3", [])], prepared: prepared)
         }
         #expect(error?.sqlState == "42601")
         #expect(error?.serverError?.statementIndex == 1)

@@ -8,7 +8,8 @@ package enum PgOutputMessage: Hashable, Sendable {
     case commit(flags: UInt8, commitLSN: LogSequenceNumber, endLSN: LogSequenceNumber, time: PostgresTimestamp)
     /// The transaction was itself replayed from another server.
     case origin(commitLSN: LogSequenceNumber, name: String)
-    /// How the tuples of one table look from now on; sent before its first change and again after a change of shape.
+    /// How the tuples of one table look from now on; sent before its first change, after a change of shape, and whenever
+    /// the server has emptied its caches, also unchanged and in the middle of a transaction.
     case relation(Relation)
     /// A type that is not built in and that a column of the next relation has.
     case type(id: UInt32, namespace: String, name: String)

@@ -66,7 +66,9 @@ package actor ReplicationConnection {
     deinit { thread.stop() }
 
     private func keepBytesOfSQLASCII() throws(PostgresError) {
-        if session.reported("server_encoding") == "SQL_ASCII" { try session.execute("SET client_encoding TO SQL_ASCII") }
+        if session.reported("server_encoding") == "SQL_ASCII" {
+            try session.execute("SET client_encoding TO SQL_ASCII")
+        }
     }
 
     /// In `options`, spaces part the words and a backslash keeps a space.
