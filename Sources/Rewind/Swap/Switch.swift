@@ -109,17 +109,7 @@ struct Switch {
 
     /// Whatever committed before the fence is in the journal once our own message behind it is.
     private mutating func replayTail(_ budget: Budget) async throws(Failure) {
-        let barrier: LogSequenceNumber
-        do {
-            let message = try await control.query(
-                "SELECT pg_logical_emit_message(true, $1, '')", ["perch/fence/\(run.release)"])
-            guard let lsn = message.scalar.flatMap({ LogSequenceNumber($0) }) else {
-                throw PostgresError.usage("the server told no position")
-            }
-            barrier = lsn
-        } catch {
-            throw Failure("cannot write the fence into \(names.live): \(error)", isTransient: true)
-        }
+        let barrier = try await Barrier.commit(run.release, on: control)
         try budget.require(before: "the last writes were recorded")
         try await run.recording.awaitDurable(barrier, timeout: budget.left)
         try await reach(run.faultPoint, "switch.barrier")

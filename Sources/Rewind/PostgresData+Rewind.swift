@@ -1,0 +1,84 @@
+// Taking the canary's writes out, for the controller.
+
+package import Ports
+import Postgres
+package import Releases
+import SystemPackage
+import SystemPackage
+
+extension PostgresData {
+    package func rewind(
+        release: ReleaseID, policy: Policy, gate: any SwitchGate,
+        progress: @escaping @Sendable (String) async -> Void
+    ) async throws(Failure) -> RewindSummary {
+        try await rewind(release: release, policy: policy, gate: gate, progress: progress) { _ in }
+    }
+
+    /// - Parameter faultPoint: called at each named place on the way.
+    func rewind(
+        release: ReleaseID, policy: Policy, gate: any SwitchGate, progress: @escaping @Sendable (String) async -> Void,
+        faultPoint: @escaping FaultPoint
+    ) async throws(Failure) -> RewindSummary {
+        let (database, admin) = try admin(policy)
+        switch database.rollback.mode {
+        case .keep:
+            return RewindSummary(mode: "keep", notUndone: ["what the canary wrote stays in the data, as the policy says"])
+        case .replay: break
+        }
+        let folder = ReleaseFolder(dataFolder: dataFolder, release: release)
+        guard let manifest = try Manifest.read(from: folder.root.string), let file = try RecordingFile.read(folder) else {
+            throw Failure(
+                "\(release) has no snapshot in \(folder.root)",
+                hint: "data can be rolled back only to a snapshot taken before the release; use rollback.mode: keep")
+        }
+        guard manifest.database == admin.database else {
+            throw Failure(
+                "the snapshot of \(release) is of database \(manifest.database), the policy names \(admin.database)",
+                hint: "put database.admin_url back to what it was when the release began")
+        }
+        let run = RewindRun(
+            release: release, admin: admin, folder: folder, manifest: manifest, policy: database.rollback,
+            recording: ReleaseRecording(data: self, release: release, policy: policy, slot: file.slot), gate: gate,
+            faultPoint: faultPoint, log: logger, progress: progress)
+        return try await run.run()
+    }
+
+    package func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange] {
+        try QuarantineFile.read(ReleaseFolder(dataFolder: dataFolder, release: release).quarantine)
+    }
+}
+
+/// The recorder of a release, whichever one it is at the moment: one that stopped is replaced by another.
+private struct ReleaseRecording: RecordingTail {
+    let data: PostgresData
+    let release: ReleaseID
+    let policy: Policy
+    let slot: String
+
+    func durableEnd() async throws(Failure) -> LogSequenceNumber { try await recorder().durableEnd() }
+
+    func awaitDurable(_ position: LogSequenceNumber, timeout: Duration) async throws(Failure) {
+        try await recorder().awaitDurable(position, timeout: timeout)
+    }
+
+    func suspend() async { await data.recorder(of: release)?.suspend() }
+
+    func resume() async throws(Failure) {
+        try await data.resumeRecording(release: release, policy: policy)
+        guard let status = await data.recording(release: release) else { throw missing }
+        switch status.state {
+        case .recording, .stopped: try await recorder().resume()
+        case .broken, .overBudget:
+            throw Failure(
+                "the recording of \(release) is \(status.state.rawValue): \(status.reason ?? "no reason was given")",
+                hint: "writes since then are not known, so data cannot be rolled back; use rollback.mode: keep")
+        }
+    }
+
+    private func recorder() throws(Failure) -> Recorder {
+        guard let recorder = data.recorder(of: release) else { throw missing }
+        return recorder
+    }
+
+    private var missing: Failure { Failure("the recording of \(release) does not run", isTransient: true) }
+}
