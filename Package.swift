@@ -75,7 +75,7 @@ let package = Package(
         ),
         library(
             "ControlAPI", ["ControlModel", "Triggers", "Releases", hummingbird, metrics, logging, lifecycle, nio[0]]),
-        library("PerchCLI", ["ControlModel", "Policies", "Triggers", "Releases", arguments, httpClient]),
+        library("PerchCLI", ["ControlModel", "Policies", "Triggers", "Releases", arguments, httpClient] + nio),
         .executableTarget(name: "perch", dependencies: ["PerchCLI"], swiftSettings: strict),
         .executableTarget(
             name: "perchd",
@@ -86,7 +86,7 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
-            name: "PostgresSupport", path: "Tests/PostgresSupport", swiftSettings: strict),
+            name: "PostgresSupport", dependencies: ["Postgres"], path: "Tests/PostgresSupport", swiftSettings: strict),
         tests("ReleasesTests", ["Releases"]),
         tests("AnalysisTests", ["Analysis"]),
         tests("PoliciesTests", ["Policies", "Releases"]),
