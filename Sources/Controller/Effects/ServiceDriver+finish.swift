@@ -99,6 +99,8 @@ extension ServiceDriver {
                     firstFailureAt: state.firstFailureAt?.millisecondsSince1970),
             output: output, rewind: state.rewind, recording: recording, quarantine: quarantine, advice: state.advice)
         let documents = await ports.evidence.report(on: incident)
+        // A daemon that stops cuts the search for evidence short; the next one writes the report.
+        guard !Task.isCancelled else { return }
         try await store.saveReport(json: documents.json, markdown: documents.markdown, of: state.id)
     }
 }

@@ -28,10 +28,13 @@ struct CanaryRole: Sendable {
             var starting = Set(try await Self.starting(session))
             while true {
                 if !starting.isEmpty { starting.formIntersection(try await Self.starting(session)) }
+                // Materialized: or the planner might end sessions before it looks whose they are.
                 let sessions = try await session.names(
                     """
-                    select format('pid %s', pid) from pg_stat_activity
-                    where usename = $1 and pid <> pg_backend_pid() and pg_terminate_backend(pid) is not null
+                    with sessions as materialized (
+                      select pid from pg_stat_activity where usename = $1 and pid <> pg_backend_pid()
+                    )
+                    select format('pid %s', pid) from sessions where pg_terminate_backend(pid) is not null
                     """, [name])
                 if sessions.isEmpty, starting.isEmpty { break }
                 if ContinuousClock.now >= end || Task.isCancelled {
