@@ -176,7 +176,8 @@ extension ServiceDriver {
         if let served = try await ports.traffic.table(service: service), served.canaryShare != 0 {
             throw Failure("the router still sends \(served.canaryShare) basis points to the canary", isTransient: true)
         }
-        if !state.isFirst, await readyStable(state.policy).isEmpty {
+        // A stable version that was broken before the canary started is why some releases go back; it stays their reason.
+        if state.canaryStarted, !state.isFirst, await readyStable(state.policy).isEmpty {
             throw Failure("no stable instance of \(service) is ready after the rollback", isTransient: true)
         }
         try await stopLeftBehind(state.policy)
