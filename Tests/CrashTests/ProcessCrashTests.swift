@@ -27,7 +27,7 @@ extension Crashes {
                 let killed = ContinuousClock.now
                 kill(router, SIGKILL)
                 try await until("another router runs", within: .seconds(10)) {
-                    guard try perch.routerPID() != router else { return false }
+                    guard let now = try? perch.routerPID(), now != router else { return false }
                     return (try? await perch.table()) != nil
                 }
                 let back = ContinuousClock.now
@@ -77,7 +77,7 @@ extension Crashes {
                 let killed = ContinuousClock.now
                 kill(instance, SIGKILL)
                 try await until("the instance runs again", within: .seconds(15)) {
-                    guard try perch.instancePID("shop-1-stable-2") != instance else { return false }
+                    guard let now = try? perch.instancePID("shop-1-stable-2"), now != instance else { return false }
                     return try await perch.table().stable.count == 2
                 }
                 try await customers.settle(60)

@@ -62,9 +62,11 @@ package final class Daemon: Sendable {
         }
     }
 
+    /// What it logged last, without the requests it answered.
     package func lastLines(_ count: Int) -> String {
         let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
-        return text.split(separator: "\n").suffix(count).joined(separator: "\n")
+        return text.split(separator: "\n").filter { !$0.hasSuffix("[ControlAPI] request") }.suffix(count)
+            .joined(separator: "\n")
     }
 
     // MARK: Asking it

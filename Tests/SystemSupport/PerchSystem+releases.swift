@@ -24,7 +24,7 @@ extension PerchSystem {
     ) async throws -> ReleaseDetail {
         var last: ReleaseDetail?
         try await until(
-            "\(release) is \(phases.sorted().joined(separator: " or "))", within: limit,
+            "\(release) is \(phases.sorted().joined(separator: " or "))", within: limit, every: .milliseconds(50),
             elsewise: { last?.story ?? "never shown" }
         ) {
             guard let detail = try? await daemon.show(release) else { return false }
@@ -42,7 +42,7 @@ extension PerchSystem {
     package func waitForEnd(of release: ReleaseID, within limit: Duration = .seconds(45)) async throws -> ReleaseDetail
     {
         var last: ReleaseDetail?
-        try await until("\(release) ends", within: limit, elsewise: { last?.story ?? "never shown" }) {
+        try await until("\(release) ends", within: limit, every: .milliseconds(100), elsewise: { last?.story ?? "never shown" }) {
             last = (try? await daemon.show(release)) ?? last
             return last?.summary.isTerminal ?? false
         }

@@ -114,7 +114,7 @@ package final class PerchSystem: Sendable {
             command: [
                 "\(binaries)/perchd", "serve", "--data", "\(folder)/data", "--policies", "\(folder)/policies",
                 "--store", "env:PERCH_STORE_URL", "--listen", "127.0.0.1:\(port)", "--socket", socket,
-                "--log-level", "debug",
+                "--log-level", "info",
             ], environment: environment, secret: secret)
     }
 
