@@ -76,7 +76,9 @@ struct Cohort: Sendable {
                 let end = rest.utf8.firstIndex(of: UInt8(ascii: ";")) ?? rest.endIndex
                 let pair = rest[..<end].trimmed
                 rest = end == rest.endIndex ? rest[end...] : rest[rest.utf8.index(after: end)...]
-                guard let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")), pair[..<equals] == name else { continue }
+                guard let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")), pair[..<equals] == name else {
+                    continue
+                }
                 let value = pair[pair.utf8.index(after: equals)...]
                 if !value.isEmpty { return value }
             }

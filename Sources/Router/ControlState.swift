@@ -59,7 +59,9 @@ final class ControlState {
         case .stale(let epoch, let generation):
             logger.warning(
                 "older routing table refused",
-                metadata: ["epoch": "\(new.epoch)", "generation": "\(new.generation)", "served": "\(epoch).\(generation)"])
+                metadata: [
+                    "epoch": "\(new.epoch)", "generation": "\(new.generation)", "served": "\(epoch).\(generation)",
+                ])
             return eventLoop.makeSucceededFuture(
                 .problem(.conflict, "table \(new.epoch).\(new.generation) is not newer than \(epoch).\(generation)"))
         case .same:
@@ -159,7 +161,8 @@ final class ControlState {
             held = Hold(name: request.name, number: holds, since: WallClock.milliseconds(), deadline: deadline)
         }
         hold = held
-        logger.info("requests are held", metadata: ["hold": "\(held.name)", "milliseconds": "\(wait.nanoseconds / 1_000_000)"])
+        logger.info(
+            "requests are held", metadata: ["hold": "\(held.name)", "milliseconds": "\(wait.nanoseconds / 1_000_000)"])
         let number = held.number
         let current = held
         return everyLane { lane in

@@ -107,8 +107,8 @@ final class Exchange {
         self.instance = instance
         instanceName = instance.backend.name
         instance.inFlight += 1
-        let repeatable = request.isIdempotent && request.body == .none
-        if !wasRetried, let connection = instance.takeUnused(now: .now(), freshOnly: !repeatable) {
+        let isRepeatable = request.isIdempotent && request.body == .none
+        if !wasRetried, let connection = instance.takeUnused(now: .now(), isRepeatable: isRepeatable) {
             send(on: connection)
         } else {
             phase = .connecting

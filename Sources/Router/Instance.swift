@@ -39,11 +39,11 @@ final class Instance {
 
     /// An unused connection that is still open on both sides as far as this machine knows.
     ///
-    /// - Parameter freshOnly: for a request that could not be repeated: only a connection that was used a moment ago,
-    ///   which no idle timeout of the instance is about to close.
-    func takeUnused(now: NIODeadline, freshOnly: Bool) -> UpstreamHandler? {
+    /// - Parameter isRepeatable: another request gets only a connection that was used a moment ago.
+    func takeUnused(now: NIODeadline, isRepeatable: Bool) -> UpstreamHandler? {
+        let limit = TimeAmount(lane.settings.limits.reuseUnrepeatable)
         while let connection = unused.last {
-            if freshOnly && now - connection.unusedSince > Self.aside { return nil }
+            if !isRepeatable && now - connection.unusedSince > limit { return nil }
             unused.removeLast()
             if now < connection.expires, connection.isOpen { return connection }
             connection.close()

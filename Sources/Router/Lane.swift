@@ -58,6 +58,9 @@ final class Lane {
         for client in clients.values { client.check(now: now) }
         for tunnel in tunnels.values { tunnel.check(now: now) }
         for instance in instances.values { instance.closeExpired(now: now) }
+        // Those whose client left, or whose time was up.
+        waitingStable.removeAll { $0.phase != .waiting }
+        waitingCanary.removeAll { $0.phase != .waiting }
     }
 
     // MARK: Tables

@@ -43,7 +43,8 @@ package struct Refusal: Error, Hashable, Sendable {
 
     package static let connectFailure = Refusal(
         status: .badGateway, text: "no instance of this service accepted a connection")
-    package static let reset = Refusal(status: .badGateway, text: "the instance closed the connection without an answer")
+    package static let reset = Refusal(
+        status: .badGateway, text: "the instance closed the connection without an answer")
     package static let badResponse = Refusal(status: .badGateway, text: "the instance's answer is not HTTP/1.1")
     package static let timeout = Refusal(status: .gatewayTimeout, text: "the instance did not answer in time")
 }

@@ -1,5 +1,6 @@
 // The data plane: a reverse proxy for one service that splits its traffic between two versions.
 
+import Glibc
 package import Logging
 import NIOCore
 import NIOHTTP1
@@ -74,6 +75,7 @@ package final class Router: Sendable {
     ///
     /// - Throws: ``RouterError`` when a socket or file cannot be had.
     package func start() async throws {
+        raiseDescriptorLimit()
         let workers = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
@@ -135,6 +137,17 @@ package final class Router: Sendable {
         } catch {
             try? await service.close()
             throw error
+        }
+    }
+
+    /// A request takes two descriptors, and held requests keep theirs: the soft limit goes up to the hard one.
+    private func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max
+        else { return }
+        limit.rlim_cur = limit.rlim_max
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) != 0 {
+            logger.warning("limit of open files stays as it is", metadata: ["errno": "\(errno)"])
         }
     }
 

@@ -74,6 +74,9 @@ package struct RouterLimits: Sendable {
     package var tunnelIdle = Duration.seconds(3_600)
     /// How long an unused connection to an instance is kept; an instance's own `Keep-Alive: timeout` shortens it.
     package var upstreamIdle = Duration.seconds(15)
+    /// A request that could not be repeated uses a kept connection only when it was used this short a time ago: no
+    /// idle timeout of an instance is about to close it.
+    package var reuseUnrepeatable = Duration.seconds(1)
 
     /// Connections to one instance, all event loops together.
     package var connectionsPerInstance = 512

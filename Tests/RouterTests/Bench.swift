@@ -4,9 +4,13 @@ import Analysis
 import Foundation
 import Logging
 import NIOCore
+import Testing
 import Traffic
 
 @testable import Router
+
+/// The suites with sockets, one test after the other: several would only take each other's time.
+@Suite(.serialized) enum Live {}
 
 /// A router under test.
 final class Bench: Sendable {
@@ -106,11 +110,11 @@ final class Bench: Sendable {
 }
 
 extension RoutingTable {
-    /// A table with the usual rules: per cookie `session`, salt `s`, a second for an answer.
+    /// A table with the usual rules: per cookie `session`, salt `s`, half a minute for an answer.
     static func serving(
         stable: [Backend], canary: [Backend] = [], share: Int = 0, epoch: UInt64 = 1, generation: UInt64 = 1,
         release: String = "r1", keys: [CohortRule.Key] = [.cookie("session"), .request],
-        timeout: Int64 = 5_000
+        timeout: Int64 = 30_000
     ) -> RoutingTable {
         RoutingTable(
             epoch: epoch, generation: generation, service: "shop", release: release, stable: stable, canary: canary,

@@ -20,10 +20,11 @@ private func arm(_ table: RoutingTable, _ fields: HTTPHeaders, address: String =
 }
 
 @Suite struct CohortTests {
-    @Test(arguments: [
-        (0, 0x726f_db47_dd0e_0e31), (1, 0x74f8_39c5_93dc_67fd), (8, 0x93f5_f579_9a93_2462),
-        (15, 0xa129_ca61_49be_45e5), (63, 0x958a_324c_eb06_4572),
-    ] as [(Int, UInt64)])
+    @Test(
+        arguments: [
+            (0, 0x726f_db47_dd0e_0e31), (1, 0x74f8_39c5_93dc_67fd), (8, 0x93f5_f579_9a93_2462),
+            (15, 0xa129_ca61_49be_45e5), (63, 0x958a_324c_eb06_4572),
+        ] as [(Int, UInt64)])
     func `SipHash gives the published values`(length: Int, expected: UInt64) {
         let hash = SipHash(key0: 0x0706_0504_0302_0100, key1: 0x0f0e_0d0c_0b0a_0908)
         #expect(hash.hash((0..<length).map(UInt8.init)) == expected)
@@ -71,7 +72,8 @@ private func arm(_ table: RoutingTable, _ fields: HTTPHeaders, address: String =
         let place = { (fields: HTTPHeaders, address: String) in
             cohort.place(headers: fields, clientAddress: address, nonce: 0)
         }
-        #expect(place(["Cookie": "a=b; session=x", "X-User-Id": "7"], "10.0.0.1") == place(["Cookie": "session=x"], ""))
+        #expect(
+            place(["Cookie": "a=b; session=x", "X-User-Id": "7"], "10.0.0.1") == place(["Cookie": "session=x"], ""))
         #expect(place(["Cookie": "session=", "X-User-Id": "7"], "10.0.0.1") == place(["X-User-Id": "7"], ""))
         #expect(place(["Cookie": "mysession=x"], "10.0.0.1") == place([:], "10.0.0.1"))
         #expect(place([:], "") == nil)

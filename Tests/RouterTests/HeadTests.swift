@@ -35,7 +35,8 @@ private func refusal(_ act: () throws -> AdmittedRequest) -> UInt? {
             "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ])
         let names = Set(request.head.headers.map { $0.name.lowercased() })
-        #expect(names == ["host", "x-public", "traceparent", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"])
+        #expect(
+            names == ["host", "x-public", "traceparent", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"])
         #expect(request.head.headers.first(name: "traceparent")?.hasSuffix("-01") == true)
     }
 
@@ -120,6 +121,7 @@ private func refusal(_ act: () throws -> AdmittedRequest) -> UInt? {
         #expect(response(.noContent, ["Content-Length": "0"], to: get).head.headers.isEmpty)
         #expect(response(.notModified, ["Content-Length": "9"], to: get).head.headers["content-length"] == ["9"])
         let head = try admit([:], .HEAD)
-        #expect(!response(.ok, ["Transfer-Encoding": "chunked"], to: head).head.headers.contains(name: "transfer-encoding"))
+        #expect(
+            !response(.ok, ["Transfer-Encoding": "chunked"], to: head).head.headers.contains(name: "transfer-encoding"))
     }
 }

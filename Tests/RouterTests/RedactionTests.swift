@@ -54,7 +54,8 @@ private func body(_ text: String, _ type: String?) -> String {
             #"Content-Disposition: form-data; name="note""#, "", "kept", "--b--", "",
         ].joined(separator: "\r\n")
         let kept = body(text, "multipart/form-data; boundary=b")
-        #expect(!kept.contains("x\n") && !kept.contains("\ny\n") && kept.contains("kept") && kept.contains("[redacted]"))
+        #expect(
+            !kept.contains("x\n") && !kept.contains("\ny\n") && kept.contains("kept") && kept.contains("[redacted]"))
     }
 
     @Test func `a compressed body is only counted`() {

@@ -56,7 +56,8 @@ private func load(_ inFlight: Int, full: Bool = false, aside: Bool = false, trie
         #expect(TableVerdict(table(1, 1), current: table(1, 1)) == .same)
         #expect(TableVerdict(table(1, 1, share: 5), current: table(1, 1)) == .stale(epoch: 1, generation: 1))
         #expect(TableVerdict(table(1, 9), current: table(2, 1)) == .stale(epoch: 2, generation: 1))
-        for mistake in [{ $0.canaryShare = 10_001 }, { $0.canaryShare = -1 }, { $0.stable[0].port = 0 },
+        for mistake in [
+            { $0.canaryShare = 10_001 }, { $0.canaryShare = -1 }, { $0.stable[0].port = 0 },
             { $0.stable[0].name = "b" }, { $0.timeoutMilliseconds = 0 },
             {
                 $0.canary = []

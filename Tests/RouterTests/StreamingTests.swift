@@ -90,83 +90,85 @@ private func settled(_ number: () -> Int) async throws -> Int {
     }
 }
 
-@Suite(.serialized) struct StreamingTests {
-    @Test func `an upload waits for an instance that does not read`() async throws {
-        let sink = Sink()
-        let instance = try await ServiceInstance.start { channel, _, _, _ in
-            try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-            try channel.pipeline.syncOperations.addHandler(sink)
-        }
-        try await Bench.with { bench in
-            try await bench.put(.serving(stable: [instance.backend("a")]))
-            let wire = try await bench.wire()
-            try await wire.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: \(size)\r\n\r\n")
-            let memory = residentBytes()
-            let sent = Mutex(0)
-            async let all: Void = {
-                let bytes = ByteBuffer(repeating: 0x61, count: chunk)
-                for _ in 0..<(size / chunk) {
-                    try await wire.send(bytes)
-                    sent.withLock { $0 += chunk }
+extension Live {
+    @Suite struct StreamingTests {
+        @Test func `an upload waits for an instance that does not read`() async throws {
+            let sink = Sink()
+            let instance = try await ServiceInstance.start { channel, _, _, _ in
+                try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                try channel.pipeline.syncOperations.addHandler(sink)
+            }
+            try await Bench.with { bench in
+                try await bench.put(.serving(stable: [instance.backend("a")]))
+                let wire = try await bench.wire()
+                try await wire.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: \(size)\r\n\r\n")
+                let memory = residentBytes()
+                let sent = Mutex(0)
+                async let all: Void = {
+                    let bytes = ByteBuffer(repeating: 0x61, count: chunk)
+                    for _ in 0..<(size / chunk) {
+                        try await wire.send(bytes)
+                        sent.withLock { $0 += chunk }
+                    }
+                }()
+                let stuck = try await settled { sent.withLock { $0 } }
+                #expect(stuck > 0 && stuck < kernelBuffers, "the client got rid of \(stuck) bytes")
+                #expect(residentBytes() - memory < 16 * 1_024 * 1_024, "the router keeps the body")
+                for connection in instance.openChannels {
+                    try await connection.setOption(.autoRead, value: true).get()
+                    connection.read()
                 }
-            }()
-            let stuck = try await settled { sent.withLock { $0 } }
-            #expect(stuck > 0 && stuck < kernelBuffers, "the client got rid of \(stuck) bytes")
-            #expect(residentBytes() - memory < 16 * 1_024 * 1_024, "the router keeps the body")
-            for connection in instance.openChannels {
-                try await connection.setOption(.autoRead, value: true).get()
-                connection.read()
+                _ = try await all
+                #expect(try await wire.answer().text == "\(size)")
+                #expect(residentBytes() - memory < 32 * 1_024 * 1_024)
             }
-            _ = try await all
-            #expect(try await wire.answer().text == "\(size)")
-            #expect(residentBytes() - memory < 32 * 1_024 * 1_024)
         }
-    }
 
-    @Test func `a download waits for a client that does not read`() async throws {
-        let source = Source()
-        let instance = try await ServiceInstance.start { channel, _, _, _ in
-            try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-            try channel.pipeline.syncOperations.addHandler(source)
-        }
-        try await Bench.with { bench in
-            try await bench.put(.serving(stable: [instance.backend("a")]))
-            let wire = try await bench.wire()
-            wire.countOnly()
-            try await wire.pauseReading()
-            let memory = residentBytes()
-            try await wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            _ = try await eventually("a response under way") { source.written.withLock { $0 } > 0 ? true : nil }
-            let stuck = try await settled { source.written.withLock { $0 } }
-            #expect(stuck < kernelBuffers, "the instance got rid of \(stuck) bytes")
-            #expect(residentBytes() - memory < 16 * 1_024 * 1_024, "the router keeps the body")
-            try await wire.resumeReading()
-            _ = try await eventually("the whole body", within: .seconds(60)) {
-                // Chunk sizes and the head come on top.
-                wire.totalReceived > size ? true : nil
+        @Test func `a download waits for a client that does not read`() async throws {
+            let source = Source()
+            let instance = try await ServiceInstance.start { channel, _, _, _ in
+                try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                try channel.pipeline.syncOperations.addHandler(source)
             }
-            #expect(residentBytes() - memory < 32 * 1_024 * 1_024)
-            _ = try await eventually("counted") {
-                try await bench.report().stable.statusClasses[1] == 1 ? true : nil
+            try await Bench.with { bench in
+                try await bench.put(.serving(stable: [instance.backend("a")]))
+                let wire = try await bench.wire()
+                wire.countOnly()
+                try await wire.pauseReading()
+                let memory = residentBytes()
+                try await wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                _ = try await eventually("a response under way") { source.written.withLock { $0 } > 0 ? true : nil }
+                let stuck = try await settled { source.written.withLock { $0 } }
+                #expect(stuck < kernelBuffers, "the instance got rid of \(stuck) bytes")
+                #expect(residentBytes() - memory < 16 * 1_024 * 1_024, "the router keeps the body")
+                try await wire.resumeReading()
+                _ = try await eventually("the whole body", within: .seconds(60)) {
+                    // Chunk sizes and the head come on top.
+                    wire.totalReceived > size ? true : nil
+                }
+                #expect(residentBytes() - memory < 32 * 1_024 * 1_024)
+                _ = try await eventually("counted") {
+                    try await bench.report().stable.statusClasses[1] == 1 ? true : nil
+                }
             }
         }
-    }
 
-    @Test func `a client that never takes its response is let go`() async throws {
-        let source = Source()
-        let instance = try await ServiceInstance.start { channel, _, _, _ in
-            try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-            try channel.pipeline.syncOperations.addHandler(source)
-        }
-        try await Bench.with(limits: { $0.clientIdle = .milliseconds(300) }) { bench in
-            try await bench.put(.serving(stable: [instance.backend("a")]))
-            let wire = try await bench.wire()
-            try await wire.pauseReading()
-            try await wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            _ = try await eventually("counted") {
-                try await bench.report().stable.clientAborts == 1 ? true : nil
+        @Test func `a client that never takes its response is let go`() async throws {
+            let source = Source()
+            let instance = try await ServiceInstance.start { channel, _, _, _ in
+                try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                try channel.pipeline.syncOperations.addHandler(source)
             }
-            _ = try await eventually("closed") { instance.openConnections == 0 ? true : nil }
+            try await Bench.with(limits: { $0.clientIdle = .milliseconds(300) }) { bench in
+                try await bench.put(.serving(stable: [instance.backend("a")]))
+                let wire = try await bench.wire()
+                try await wire.pauseReading()
+                try await wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                _ = try await eventually("counted") {
+                    try await bench.report().stable.clientAborts == 1 ? true : nil
+                }
+                _ = try await eventually("closed") { instance.openConnections == 0 ? true : nil }
+            }
         }
     }
 }

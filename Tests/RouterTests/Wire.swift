@@ -10,9 +10,9 @@ struct TimedOut: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Asks again and again until the answer is there; 10 seconds at most unless told.
+/// Asks again and again until the answer is there; 30 seconds at most unless told.
 func eventually<Answer>(
-    _ what: String, within limit: Duration = .seconds(10), _ ask: () async throws -> Answer?
+    _ what: String, within limit: Duration = .seconds(30), _ ask: () async throws -> Answer?
 ) async throws -> Answer {
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline {
