@@ -67,8 +67,9 @@ struct DatabaseSettings: Hashable, Sendable, Codable {
         var options = [
             "owner = \(quoteIdentifier(owner))", "template = template0", "encoding = \(quoteLiteral(encoding))",
             "lc_collate = \(quoteLiteral(collate))", "lc_ctype = \(quoteLiteral(ctype))",
-            "tablespace = \(quoteIdentifier(tablespace))",
         ]
+        // Naming it asks for a right on it that leaving it out does not.
+        if tablespace != "pg_default" { options.append("tablespace = \(quoteIdentifier(tablespace))") }
         switch localeProvider {
         case "i":
             options.append("locale_provider = icu")
