@@ -1,9 +1,10 @@
 // Log lines for people (text) or collectors (one JSON object a line), on standard error.
 
+import ArgumentParser
 import Foundation
 import Logging
 
-enum LogFormat: String {
+enum LogFormat: String, ExpressibleByArgument {
     case text, json
 
     func handler(label: String, level: Logger.Level) -> any LogHandler {

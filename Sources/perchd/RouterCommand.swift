@@ -18,10 +18,10 @@ struct RouterCommand: AsyncParsableCommand {
     @Option(help: "Unix socket it is controlled through.") var control: String
     @Option(help: "File that keeps the last table.") var table: String
     @Option(help: "Event loop threads.") var threads = 2
-    @Option(name: .customLong("log-format"), help: "text or json.") var logFormat = "text"
+    @Option(name: .customLong("log-format"), help: "text or json.") var logFormat = LogFormat.text
 
     func run() async throws {
-        let format = LogFormat(rawValue: logFormat) ?? .text
+        let format = logFormat
         LoggingSystem.bootstrap { format.handler(label: $0, level: .notice) }
         var logger = Logger(label: "perchd router")
         logger[metadataKey: "service"] = "\(service)"

@@ -27,7 +27,7 @@ struct Serve: AsyncParsableCommand {
         let logger: Logger
         do {
             settings = try Settings(options)
-            let level = Logger.Level(rawValue: settings.logLevel) ?? .notice
+            let level = settings.logLevel
             let format = settings.logFormat
             LoggingSystem.bootstrap { format.handler(label: $0, level: level) }
             logger = Logger(label: "perchd")

@@ -3,6 +3,7 @@
 import ArgumentParser
 import ControlAPI
 import Foundation
+import Logging
 import Policies
 import Ports
 import Releases
@@ -50,7 +51,7 @@ struct Settings {
     /// `/metrics` answers without a token.
     var hasOpenMetrics: Bool
     var logFormat: LogFormat
-    var logLevel: String
+    var logLevel: Logger.Level
     var readTokens: [Secret]
     var operateTokens: [Secret]
     /// In the order of the documentation.
@@ -113,11 +114,16 @@ struct Settings {
         socket = pick("socket", options.socket, "PERCH_SOCKET", file?.socket, "/run/perch/perchd.sock")
         publicURL = pick("public_url", options.publicURL, "PERCH_PUBLIC_URL", file?.publicURL, "http://\(listenText)")
         let format = pick("log.format", options.logFormat, "PERCH_LOG_FORMAT", file?.log?.format, "text")
-        logLevel = pick("log.level", options.logLevel, "PERCH_LOG_LEVEL", file?.log?.level, "notice")
+        let level = pick("log.level", options.logLevel, "PERCH_LOG_LEVEL", file?.log?.level, "notice")
         guard let logFormat = LogFormat(rawValue: format) else {
             throw Failure("log.format is '\(format)'", hint: "text or json")
         }
         self.logFormat = logFormat
+        guard let logLevel = Logger.Level(rawValue: level) else {
+            throw Failure(
+                "log.level is '\(level)'", hint: Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))
+        }
+        self.logLevel = logLevel
         listen = try Self.address(listenText)
         isBehindProxy = file?.behindProxy ?? false
         hasOpenMetrics = file?.openMetrics ?? false
