@@ -75,6 +75,7 @@ package final class Router: Sendable {
     ///
     /// - Throws: ``RouterError`` when a socket or file cannot be had.
     package func start() async throws {
+        precondition(port == nil, "a router starts once")
         raiseDescriptorLimit()
         let workers = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let control = MultiThreadedEventLoopGroup(numberOfThreads: 1)

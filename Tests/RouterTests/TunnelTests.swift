@@ -10,7 +10,7 @@ import Traffic
 private let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 private let upgrade = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
-/// Switches protocols, then echoes what comes; everything is echoed again from the start of what followed the head.
+/// Switches protocols, says hello, and echoes from there on, bytes that came with the request too.
 private func echo() async throws -> ServiceInstance {
     try await ServiceInstance.start { channel, _, _, _ in try channel.pipeline.syncOperations.addHandler(Echo()) }
 }
