@@ -39,5 +39,6 @@ struct RouterCommand: AsyncParsableCommand {
 struct RouterService: Service {
     let router: Router
 
-    func run() async throws { try await router.run() }
+    /// A cancelled router accepts nobody new and lets the requests under way finish.
+    func run() async throws { try await cancelWhenGracefulShutdown { try await router.run() } }
 }
