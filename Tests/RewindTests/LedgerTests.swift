@@ -136,6 +136,11 @@ private struct Writer {
                     await writer.run(givesUp: true)
                 }
             }
+            // Writers end with the group's body, also when it throws.
+            defer {
+                stable.stop()
+                canary.stop()
+            }
             try await waitUntil { stable.ids.count > 150 && canary.ids.count > 50 }
             try await stage.data.fenceCanary(release: stage.release, policy: stage.policy)
             let before = stable.ids.count
@@ -143,9 +148,6 @@ private struct Writer {
             let summary = try await rewind(stage)
             let after = stable.ids.count
             try await waitUntil { stable.ids.count > after + 50 }
-            stable.stop()
-            canary.stop()
-            try await group.waitForAll()
             return summary
         }
         try await check(stage, summary, stable: stable.ids, canary: canary.ids, seed)

@@ -25,7 +25,7 @@ private let afterSwitch = ["switch.renamed", "switch.letGo"]
 private func write(_ stage: Stage) async throws {
     try await stage.stable("UPDATE accounts SET balance = balance + 100 WHERE id <= 3")
     try await stage.canary("INSERT INTO accounts (id, owner, balance) VALUES (90, 'canary', 9)")
-    try await stage.canary("UPDATE accounts SET balance = -5, owner = 'taken' WHERE id IN (3, 4)")
+    try await stage.canary("UPDATE accounts SET balance = -5, owner = 'taken' || id WHERE id IN (3, 4)")
     // Refused by the restored database, whose account 4 still has that owner.
     try await stage.stable("INSERT INTO accounts (id, owner, balance) VALUES (60, 'owner4', 6)")
     // Taken out again: it refers to the canary's account.

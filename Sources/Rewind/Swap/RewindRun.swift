@@ -28,6 +28,8 @@ struct RewindRun: Sendable {
 
     /// Rounds end when one took less than this, for what came meanwhile takes no longer.
     private static let shortRound = Duration.milliseconds(300)
+    /// After these a round may take a quarter of the freeze.
+    private static let patientRounds = 10
     private static let maximumRounds = 50
     /// Sessions that verify, on each database.
     private static let lanes = 2
@@ -134,7 +136,8 @@ struct RewindRun: Sendable {
                     "replayed \(replay.walk.counts.changes) changes of \(replay.walk.counts.stableTransactions) "
                         + "transactions up to \(end)")
             }
-            if took < Self.shortRound { return }
+            let isShort = took < Self.shortRound
+            if isShort || round > Self.patientRounds && took < policy.freeze.duration / 4 { return }
         }
         throw Failure(
             "replay does not catch up with the writes of \(names.live)",
