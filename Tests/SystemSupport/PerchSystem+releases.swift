@@ -42,7 +42,9 @@ extension PerchSystem {
     package func waitForEnd(of release: ReleaseID, within limit: Duration = .seconds(45)) async throws -> ReleaseDetail
     {
         var last: ReleaseDetail?
-        try await until("\(release) ends", within: limit, every: .milliseconds(100), elsewise: { last?.story ?? "never shown" }) {
+        try await until(
+            "\(release) ends", within: limit, every: .milliseconds(100), elsewise: { last?.story ?? "never shown" }
+        ) {
             last = (try? await daemon.show(release)) ?? last
             return last?.summary.isTerminal ?? false
         }
