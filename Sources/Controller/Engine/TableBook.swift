@@ -21,7 +21,8 @@ actor TableBook {
         self.epoch = epoch
     }
 
-    /// Changes what is wanted and makes the router serve it; pushes only when something changed since the last push.
+    /// Changes what is wanted and makes the router serve it; pushes when something changed since the last push, or when
+    /// the router does not serve that any more.
     ///
     /// - Parameter release: the release the counts belong to.
     func publish(
@@ -39,7 +40,7 @@ actor TableBook {
                 includeHeaders: policy.cohort.includeHeaders),
             timeoutMilliseconds: policy.traffic.timeout.milliseconds,
             redactHeaders: policy.report.redactHeaders, redactFields: policy.report.redactFields)
-        if !even, table == served { return }
+        if !even, table == served, try await traffic.table(service: service) == served { return }
         generation += 1
         table.generation = generation
         try await traffic.apply(table, listen: policy.traffic.listen)

@@ -39,7 +39,10 @@ package actor ReleaseStore {
     private var open: Connection?
 
     package init(settings: ConnectionSettings, logger: Logger) {
-        self.settings = settings.with("application_name", "perchd store")
+        // A daemon that freezes in the middle of a write must not keep the next one from leading.
+        let given = settings.parameters["options"].map { "\($0) " } ?? ""
+        let options = "\(given)-c idle_in_transaction_session_timeout=5s"
+        self.settings = settings.with("application_name", "perchd store").with("options", options)
         self.logger = logger
     }
 
