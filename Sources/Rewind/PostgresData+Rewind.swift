@@ -22,11 +22,13 @@ extension PostgresData {
         let (database, admin) = try admin(policy)
         switch database.rollback.mode {
         case .keep:
-            return RewindSummary(mode: "keep", notUndone: ["what the canary wrote stays in the data, as the policy says"])
+            return RewindSummary(
+                mode: "keep", notUndone: ["what the canary wrote stays in the data, as the policy says"])
         case .replay: break
         }
         let folder = ReleaseFolder(dataFolder: dataFolder, release: release)
-        guard let manifest = try Manifest.read(from: folder.root.string), let file = try RecordingFile.read(folder) else {
+        guard let manifest = try Manifest.read(from: folder.root.string), let file = try RecordingFile.read(folder)
+        else {
             throw Failure(
                 "\(release) has no snapshot in \(folder.root)",
                 hint: "data can be rolled back only to a snapshot taken before the release; use rollback.mode: keep")

@@ -84,6 +84,9 @@ private struct Writer {
 }
 
 @Suite(.serialized) struct LedgerTests {
+    /// Crashes, so nobody else uses it.
+    private static let server = Task { try await PostgresServer.start() }
+
     @Test func `Under load, every acknowledged write is where it belongs`() async throws {
         try await play { stage in try await stage.rewind() }
     }
@@ -115,9 +118,9 @@ private struct Writer {
     }
 
     private func play(_ rewind: (Stage) async throws -> RewindSummary) async throws {
-        let seed = ProcessInfo.processInfo.environment["PERCH_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...9999)
-        let stage = try await Stage(schema, isOwnServer: true)
-        defer { stage.server.remove() }
+        let seed =
+            ProcessInfo.processInfo.environment["PERCH_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...9999)
+        let stage = try await Stage(schema, on: Self.server.value)
         let (stable, canary) = (Ledger(), Ledger())
         let summary = try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 1...3 {

@@ -41,7 +41,8 @@ typealias Rows = [[TupleValue]]
 struct RandomHistory {
     static let keyed = relation("accounts", oid: 1, ["id", "a", "b", "long"], key: ["id"])
     /// REPLICA IDENTITY FULL with a primary key.
-    static let full = relation("notes", oid: 2, ["id", "a", "b", "long"], key: ["id", "a", "b", "long"], identity: .full)
+    static let full = relation(
+        "notes", oid: 2, ["id", "a", "b", "long"], key: ["id", "a", "b", "long"], identity: .full)
     static let keyless = relation("log", oid: 3, ["a", "b", "long"], key: ["a", "b", "long"], identity: .full)
     static let east = relation("orders_east", oid: 4, ["id", "a", "b", "long"], key: ["id"])
     static let west = relation("orders_west", oid: 5, ["id", "a", "b", "long"], key: ["id"])
@@ -141,7 +142,8 @@ struct RandomHistory {
         return [.update(relation, old: needsOld ? oldTuple(relation, old) : nil, new: sent)]
     }
 
-    private mutating func moveToOtherPartition(_ from: RelationDefinition, _ picked: Int?, _ arm: Arm) -> [RecordedChange]
+    private mutating func moveToOtherPartition(_ from: RelationDefinition, _ picked: Int?, _ arm: Arm)
+        -> [RecordedChange]
     {
         let to = from.oid == 4 ? Self.west : Self.east
         guard let picked else { return [] }
@@ -181,9 +183,11 @@ struct RestoredRows {
             guard let at = find(relation, old?.values ?? new) else { return .hitNothing }
             var row = tables[relation.oid]![at]
             for column in row.indices where new[column] != .unchangedToast { row[column] = new[column] }
-            if hasKey(relation), tables[relation.oid]!.indices.contains(where: {
-                $0 != at && tables[relation.oid]![$0][0] == row[0]
-            }) {
+            if hasKey(relation),
+                tables[relation.oid]!.indices.contains(where: {
+                    $0 != at && tables[relation.oid]![$0][0] == row[0]
+                })
+            {
                 return .keyTaken
             }
             tables[relation.oid]![at] = row

@@ -83,10 +83,16 @@ private struct Scene {
             // Partitions: rows that move, one of them written by the canary before.
             (.stable, "UPDATE events SET at = '2026-05-05' WHERE id = 1"),
             (.canary, "UPDATE events SET what = 'canary' WHERE id = 2"),
-            (.stable, "UPDATE events SET at = '2026-06-06' WHERE id = 2; INSERT INTO events VALUES (4, '2026-01-01', 'e4')"),
+            (
+                .stable,
+                "UPDATE events SET at = '2026-06-06' WHERE id = 2; INSERT INTO events VALUES (4, '2026-01-01', 'e4')"
+            ),
             // No key: one of equal rows.
             (.stable, "DELETE FROM log WHERE ctid = (SELECT ctid FROM log WHERE line = 'same' LIMIT 1)"),
-            (.stable, "UPDATE log SET extra = '{\"a\": 2}' WHERE ctid = (SELECT ctid FROM log WHERE line = 'same' LIMIT 1)"),
+            (
+                .stable,
+                "UPDATE log SET extra = '{\"a\": 2}' WHERE ctid = (SELECT ctid FROM log WHERE line = 'same' LIMIT 1)"
+            ),
             (.stable, "UPDATE log SET at = 7 WHERE line IS NULL"),
             (.canary, "INSERT INTO log VALUES ('canary', 1, NULL)"),
             // Deferred constraints: a swap, and one that only works because of the canary.
@@ -110,8 +116,14 @@ private struct Scene {
             (.stable, "INSERT INTO nodes VALUES (51, 50), (52, 51), (53, 2)"),
             // TRUNCATE by the canary, then stable goes on with old and new keys.
             (.canary, "TRUNCATE emptied"),
-            (.stable, "INSERT INTO emptied VALUES (1, 'taken'), (5, 'five'); UPDATE emptied SET what = 'FIVE' WHERE id = 5"),
-            (.canary, "SELECT setval('documents_id_seq', 500); SELECT nextval('orders_id_seq') FROM generate_series(1, 50)"),
+            (
+                .stable,
+                "INSERT INTO emptied VALUES (1, 'taken'), (5, 'five'); UPDATE emptied SET what = 'FIVE' WHERE id = 5"
+            ),
+            (
+                .canary,
+                "SELECT setval('documents_id_seq', 500); SELECT nextval('orders_id_seq') FROM generate_series(1, 50)"
+            ),
         ] {
             try await arm == .stable ? stage.stable(script) : stage.canary(script)
         }
@@ -139,7 +151,8 @@ private struct Scene {
         #expect(order.row?["customer"] == "10" && order.detail.contains("orders_customer_fkey"))
     }
 
-    @Test func `A unique value that only the canary had freed is refused, the rest of the transaction is not`() async throws
+    @Test func `A unique value that only the canary had freed is refused, the rest of the transaction is not`()
+        async throws
     {
         let scene = try await Scene.shared.value
         #expect(try await scene.stage.rows("SELECT * FROM customers ORDER BY 1") == ["1|ann", "2|bob", "3|cid"])

@@ -123,7 +123,8 @@ private func walk(
         #expect(walk.ledger.tables[TableName(accounts)]?.emptiedByCanary == true)
         var after = walk
         let truncate = RecordedTransaction(
-            xid: 1, commitLSN: .zero, endLSN: .zero, committedAt: PostgresTimestamp(microsecondsSince2000: 0), origin: .stable,
+            xid: 1, commitLSN: .zero, endLSN: .zero, committedAt: PostgresTimestamp(microsecondsSince2000: 0),
+            origin: .stable,
             changes: [.truncate([accounts, log], cascade: false, restartIdentity: false)])
         guard case .apply = after.step(0, of: truncate) else {
             Issue.record("stable's TRUNCATE is applied")
@@ -160,11 +161,13 @@ private func walk(
     @Test func `A tainted row that stable moves to another partition stays out as one change`() {
         var walk = ReplayWalk(writes: .stable, facts: RandomHistory.facts)
         let taint = RecordedTransaction(
-            xid: 1, commitLSN: .zero, endLSN: .zero, committedAt: PostgresTimestamp(microsecondsSince2000: 0), origin: .canary,
+            xid: 1, commitLSN: .zero, endLSN: .zero, committedAt: PostgresTimestamp(microsecondsSince2000: 0),
+            origin: .canary,
             changes: [.update(RandomHistory.east, old: nil, new: row(1, "c"))])
         _ = walk.step(0, of: taint)
         let move = RecordedTransaction(
-            xid: 2, commitLSN: .zero, endLSN: .zero, committedAt: PostgresTimestamp(microsecondsSince2000: 0), origin: .stable,
+            xid: 2, commitLSN: .zero, endLSN: .zero, committedAt: PostgresTimestamp(microsecondsSince2000: 0),
+            origin: .stable,
             changes: [
                 .delete(RandomHistory.east, old: key(1)), .insert(RandomHistory.west, new: row(1, "c", "s")),
             ])

@@ -64,13 +64,22 @@ final class Stage: Sendable {
     private let stableRole: String
     private let canaryRole: String
 
+    /// Serves stages side by side, each with a dozen sessions.
+    private static let common = Task {
+        try await PostgresServer.start(settings: [
+            "max_connections": "400", "max_wal_senders": "80", "max_replication_slots": "80",
+        ])
+    }
+
     /// Makes the database with `schema` and `rows`, takes the snapshot and starts to record.
     ///
-    /// - Parameter isOwnServer: for tests that stop it.
+    /// - Parameter server: one of its own for tests that stop it.
     init(
-        _ schema: String, isOwnServer: Bool = false, change: @Sendable (inout Policy.DataRollback) -> Void = { _ in }
+        _ schema: String, on server: PostgresServer? = nil,
+        change: @Sendable (inout Policy.DataRollback) -> Void = { _ in }
     ) async throws {
-        server = isOwnServer ? try await PostgresServer.start() : try await PostgresServer.shared()
+        self.server = if let server { server } else { try await Self.common.value }
+        let server = self.server
         database = try ConnectionSettings(url: try await server.freshDatabase()).database
         release = ReleaseID(
             service: ServiceName(rawValue: "shop")!, number: Int(database.split(separator: "_")[1]) ?? 1)

@@ -63,7 +63,8 @@ private let schema = """
         try await stage.stable("UPDATE accounts SET balance = balance + 1 WHERE id < 10; INSERT INTO log VALUES ('a')")
         let summary = try await stage.rewind()
         #expect(summary.tablesVerified == 2 && summary.rowsVerified == 4999 + 4)
-        #expect(try await stage.rows("SELECT balance FROM accounts WHERE id IN (6, 7, 8) ORDER BY id") == ["7", "7", "9"])
+        #expect(
+            try await stage.rows("SELECT balance FROM accounts WHERE id IN (6, 7, 8) ORDER BY id") == ["7", "7", "9"])
         #expect(try await stage.rows("SELECT line FROM log ORDER BY 1") == ["a", "a", "a", "b"])
     }
 }

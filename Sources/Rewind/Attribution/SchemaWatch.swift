@@ -45,6 +45,10 @@ struct SchemaWatch: Hashable, Sendable {
                         'CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION');
                   end if;
                   if relevant then
+                    -- A transaction of DDL alone fires no table's trigger: the canary's is marked here.
+                    if session_user = \(quoteLiteral(attribution.canaryRole)) then
+                      perform pg_logical_emit_message(true, \(quoteLiteral(attribution.prefix)), '');
+                    end if;
                     perform pg_logical_emit_message(true, \(quoteLiteral(attribution.prefix + Self.suffix)),
                       left(current_query(), 8000));
                   end if;

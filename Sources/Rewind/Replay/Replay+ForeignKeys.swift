@@ -107,7 +107,8 @@ extension Replay {
                     "DELETE FROM ONLY \(name.quoted) WHERE ctid = $1 RETURNING \(columns)", [place[2]])
                 let removal = ReplayProgress.Removal(
                     position: position, table: name, row: row.rows[0],
-                    detail: "\(key.name): (\(key.childColumns.joined(separator: ", "))) = (\(place[3] ?? "")) is not in "
+                    detail:
+                        "\(key.name): (\(key.childColumns.joined(separator: ", "))) = (\(place[3] ?? "")) is not in "
                         + "the restored \(key.parent)")
                 _ = try await connection.queryPrepared(
                     ReplayProgress.remove,

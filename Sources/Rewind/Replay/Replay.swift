@@ -128,7 +128,8 @@ struct Replay {
             throw Failure("a row was removed from table \(removal.table), which is not in the restored database")
         }
         let place = RecordedTransaction(
-            xid: 0, commitLSN: removal.position, endLSN: removal.position, committedAt: lastCommittedAt, origin: .stable,
+            xid: 0, commitLSN: removal.position, endLSN: removal.position, committedAt: lastCommittedAt,
+            origin: .stable,
             changes: [])
         let values = removal.row.map { $0.map { TupleValue.text(Array($0.utf8)) } ?? .null }
         try quarantine.append([walk.removed(values, of: table.relation, at: place, detail: removal.detail)])

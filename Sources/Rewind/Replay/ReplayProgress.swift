@@ -52,10 +52,12 @@ struct ReplayProgress: Sendable {
         do {
             let position = try await connection.query("SELECT end_lsn FROM perch.replay_position")
             guard let text = position.scalar, let lsn = LogSequenceNumber(text) else {
-                throw Failure("the restored database does not know how far its replay got", hint: "drop it and ask again")
+                throw Failure(
+                    "the restored database does not know how far its replay got", hint: "drop it and ask again")
             }
             var progress = ReplayProgress(position: lsn, refusals: [:], removals: [])
-            let refusals = try await connection.query("SELECT end_lsn, change, reason, detail FROM perch.replay_refusal")
+            let refusals = try await connection.query(
+                "SELECT end_lsn, change, reason, detail FROM perch.replay_refusal")
             for row in refusals.rows {
                 guard let lsn = LogSequenceNumber(row[0]!), let change = Int(row[1]!),
                     let reason = QuarantinedChange.Reason(rawValue: row[2]!)

@@ -27,15 +27,18 @@ struct Outcome: Codable {
         }
     }
 
-    static func read(_ path: FilePath) throws(Failure) -> Outcome {
-        guard let bytes = FileManager.default.contents(atPath: path.string) else {
-            throw Failure("\(path) is missing: the databases were switched, but what was done is not known any more")
-        }
-        do {
-            return try JSONDecoder().decode(Outcome.self, from: bytes)
-        } catch {
-            throw Failure("\(path): \(error)")
-        }
+    /// - Returns: nil when it is not there or cannot be read: the switch has happened all the same.
+    static func read(_ path: FilePath) -> Outcome? {
+        guard let bytes = FileManager.default.contents(atPath: path.string) else { return nil }
+        return try? JSONDecoder().decode(Outcome.self, from: bytes)
+    }
+
+    static func unknown(_ names: DatabaseNames) -> Outcome {
+        Outcome(
+            summary: RewindSummary(
+                mode: "replay", previousDatabase: names.previous,
+                notUndone: ["the data was switched, but the numbers of what was done are lost"]),
+            heldSince: wallClock())
     }
 }
 
@@ -45,7 +48,7 @@ struct Aftermath: Sendable {
     /// - Parameter heldSince: nil when this is not the run that held the requests.
     func finish(_ cluster: Cluster, heldSince: ContinuousClock.Instant?) async throws(Failure) -> RewindSummary {
         try await reach(run.faultPoint, "switch.renamed")
-        var outcome = try Outcome.read(run.outcome)
+        var outcome = Outcome.read(run.outcome) ?? .unknown(run.names)
         do throws(Failure) {
             try await run.gate.reconnect()
         } catch {

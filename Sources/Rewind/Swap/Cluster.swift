@@ -13,7 +13,8 @@ struct Cluster: Sendable {
         for database in ["postgres", "template1"] where database != admin.database {
             do {
                 let connection = try await Connection.open(admin.with(database: database))
-                try await connection.execute("SET statement_timeout = 0; SET lock_timeout = 0; SET synchronous_commit = local")
+                try await connection.execute(
+                    "SET statement_timeout = 0; SET lock_timeout = 0; SET synchronous_commit = local")
                 return Cluster(connection: connection)
             } catch {
                 last = error
@@ -93,7 +94,9 @@ struct Cluster: Sendable {
                     isTransient: true)
             }
             for row in sessions.rows {
-                guard let pid = row[0], now - (signalled[pid] ?? now - .seconds(1)) >= .milliseconds(500) else { continue }
+                guard let pid = row[0], now - (signalled[pid] ?? now - .seconds(1)) >= .milliseconds(500) else {
+                    continue
+                }
                 signalled[pid] = now
                 _ = try await query("SELECT pg_terminate_backend($1::int)", [pid], "end session \(pid) of \(database)")
             }

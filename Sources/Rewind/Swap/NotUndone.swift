@@ -30,6 +30,14 @@ enum NotUndone {
                         ? "materialized view \(row[0] ?? "") is as it was in the snapshot until it is refreshed"
                         : "unlogged table \(row[0] ?? "") is not recorded: it is as it was in the snapshot")
             }
+            let slots = try await live.query(
+                """
+                SELECT slot_name FROM pg_replication_slots
+                WHERE database = current_database() AND NOT temporary AND slot_name !~ '^perch_' ORDER BY 1
+                """)
+            for row in slots.rows {
+                sentences.append("replication slot \(row[0] ?? "") stays with the previous database: make it anew")
+            }
         } catch {
             throw Failure("cannot look at what is not recorded: \(error)", isTransient: true)
         }

@@ -55,7 +55,8 @@ struct Restore: Sendable {
             try await connection.execute(Replay.session)
             try await removeMarks(connection)
             try await compareWithManifest(connection)
-            try await connection.execute("SET synchronous_commit = on; \(ReplayProgress.creation(position: manifest.lsn))")
+            try await connection.execute(
+                "SET synchronous_commit = on; \(ReplayProgress.creation(position: manifest.lsn))")
             await connection.close()
         } catch let failure as Failure {
             throw failure

@@ -102,7 +102,8 @@ struct RewindRun: Sendable {
         do {
             reader = try JournalReader(folder: folder.journal)
         } catch {
-            throw Failure("cannot read the recording: \(error)", hint: "live data is untouched; use rollback.mode: keep")
+            throw Failure(
+                "cannot read the recording: \(error)", hint: "live data is untouched; use rollback.mode: keep")
         }
         var replay = Replay(
             clone, tables: tables, writes: policy.writes, start: reader.identity.start,
@@ -114,7 +115,8 @@ struct RewindRun: Sendable {
         let verification = Verification(
             live: try await sessions(names.live), clone: try await sessions(names.restored))
         let estimate = try await rehearse(verification, clone, tables)
-        let control = try await session(names.live, TableFingerprint.pinnedSettings + "; SET synchronous_commit = local")
+        let control = try await session(
+            names.live, TableFingerprint.pinnedSettings + "; SET synchronous_commit = local")
         let notUndone = try await NotUndone.find(control, canaryChangedSchema: replay.canaryChangedSchema)
         try await refusePreparedTransactions(cluster)
 
@@ -172,7 +174,8 @@ struct RewindRun: Sendable {
         guard let first = prepared.scalar else { return }
         throw Failure(
             "database \(names.live) has \(prepared.rows.count) prepared transactions, the oldest is \(first)",
-            hint: "live data is untouched; COMMIT PREPARED or ROLLBACK PREPARED them, then ask again", isTransient: true)
+            hint: "live data is untouched; COMMIT PREPARED or ROLLBACK PREPARED them, then ask again", isTransient: true
+        )
     }
 
     // MARK: Sessions
@@ -184,13 +187,21 @@ struct RewindRun: Sendable {
     }
 
     func session(_ database: String, _ settings: String) async throws(Failure) -> Connection {
+        let connection: Connection
         do {
-            let connection = try await Connection.open(admin.with(database: database))
-            try await connection.execute(
-                "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0; \(settings)")
-            return connection
+            connection = try await Connection.open(admin.with(database: database))
         } catch {
             throw Failure("cannot connect to database \(database): \(error)", isTransient: true)
         }
+        do {
+            try await connection.execute(
+                "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0; \(settings)")
+        } catch {
+            throw Failure(
+                "Perch's role may not do in database \(database) what a rollback needs: \(error)",
+                hint: "live data is untouched; give the role the rights of docs/postgresql.md",
+                isTransient: error.serverError == nil)
+        }
+        return connection
     }
 }

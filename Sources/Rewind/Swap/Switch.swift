@@ -166,7 +166,8 @@ struct Switch {
         try await cluster.endSessions(of: names.live, oid: live, except: [], until: budget.end)
         try await cluster.endSessions(of: names.restored, oid: restored.oid, except: [], until: budget.end)
         try budget.require(before: "the databases were renamed")
-        let statements = ["BEGIN", "SET LOCAL lock_timeout = \(max(1, budget.left.milliseconds))"]
+        let statements =
+            ["BEGIN", "SET LOCAL lock_timeout = \(max(1, budget.left.milliseconds))"]
             + renaming(settings, since: wallClock())
         do {
             _ = try await cluster.connection.pipeline(statements.map { ($0, []) })

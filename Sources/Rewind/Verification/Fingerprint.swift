@@ -58,7 +58,9 @@ struct ExcludedRows: Hashable, Sendable {
     var condition: String {
         let names = columns.indices.map { "k\($0)" }.joined(separator: ", ")
         let arrays = columns.indices.map { "$\($0 + 1)::text[]" }.joined(separator: ", ")
-        let matches = columns.enumerated().map { "out.k\($0.offset) = format('%s', whole.\(quoteIdentifier($0.element)))" }
+        let matches = columns.enumerated().map {
+            "out.k\($0.offset) = format('%s', whole.\(quoteIdentifier($0.element)))"
+        }
         return """
             not exists (select from unnest(\(arrays)) as out(\(names)) where \(matches.joined(separator: " and ")))
             """
