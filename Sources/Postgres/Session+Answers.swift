@@ -68,6 +68,10 @@ extension Session {
         case PGRES_COPY_OUT:
             while try nextCopyData({ _ in }) {}
             throw .usage("COPY TO STDOUT is no query\nhint: use copyOut")
+        case PGRES_COPY_BOTH:
+            // libpq would give this result again and again.
+            close()
+            throw .usage("the start of a stream where a result was expected")
         default:
             throw failure(of: result)
         }

@@ -82,6 +82,8 @@ package final class PostgresServer: Sendable {
             "listen_addresses": "127.0.0.1", "port": "\(port)", "unix_socket_directories": folder,
             "wal_level": "logical", "max_wal_senders": "30", "max_replication_slots": "30", "max_connections": "120",
             "max_prepared_transactions": "10", "shared_buffers": "32MB", "fsync": isDurable ? "on" : "off",
+            // Below the data folder, so that a crash leaves nothing in /dev/shm.
+            "dynamic_shared_memory_type": "mmap",
             "full_page_writes": isDurable ? "on" : "off", "lc_messages": "C", "log_line_prefix": "%m [%p] %d ",
         ]
         lines.merge(settings) { _, given in given }
@@ -114,7 +116,7 @@ package final class PostgresServer: Sendable {
         try await start()
     }
 
-    /// Ends the server as a crash would and removes its folder, before the process ends.
+    /// Has the server ended as by a crash and its folder removed, soon. The process's end waits for it.
     package func remove() { Watchdog.shared.release(folder) }
 
     /// Over TCP.

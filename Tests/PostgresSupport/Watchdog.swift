@@ -9,8 +9,14 @@ import Synchronization
 final class Watchdog: Sendable {
     static let shared = Watchdog()
 
-    /// Folder -> our end of its watchdog's input.
-    private let inputs = Mutex<[String: Int32]>([:])
+    private struct Guards {
+        /// Folder -> our end of its watchdog's input.
+        var inputs: [String: Int32] = [:]
+        /// Folders whose watchdogs are at work.
+        var leaving: [String] = []
+    }
+
+    private let guards = Mutex(Guards())
 
     private static let script = """
         trap '' HUP INT TERM
@@ -35,30 +41,28 @@ final class Watchdog: Sendable {
             throw SupportError("no pair of sockets: \(String(cString: strerror(errno)))")
         }
         defer { close(ends[0]) }
-        inputs.withLock { $0[folder] = ends[1] }
+        guards.withLock { $0.inputs[folder] = ends[1] }
         _ = try ChildProcess(
             programs.prefix + ["/bin/sh", "-c", Self.script, "watchdog", "\(programs.folder)/pg_ctl", folder],
             input: ends[0], output: "/dev/null")
     }
 
-    /// Has the server of this folder ended, and returns when the folder is gone, or after ten seconds.
+    /// Has the server of this folder ended. Does not wait: tests share few threads.
     func release(_ folder: String) {
-        guard let input = inputs.withLock({ $0.removeValue(forKey: folder) }) else { return }
-        close(input)
-        Self.awaitRemoval(of: [folder])
-    }
-
-    private func releaseAll() {
-        let all = inputs.withLock { inputs in
-            defer { inputs.removeAll() }
-            return inputs
+        guards.withLock { guards in
+            if let input = guards.inputs.removeValue(forKey: folder) { close(input) }
+            guards.leaving.append(folder)
         }
-        for input in all.values { close(input) }
-        Self.awaitRemoval(of: Array(all.keys))
     }
 
-    private static func awaitRemoval(of folders: [String]) {
-        let deadline = ContinuousClock.now + .seconds(10)
+    /// Has all servers ended, and returns when their folders are gone, or after twenty seconds.
+    private func releaseAll() {
+        let folders = guards.withLock { guards in
+            for input in guards.inputs.values { close(input) }
+            defer { guards = Guards() }
+            return guards.leaving + guards.inputs.keys
+        }
+        let deadline = ContinuousClock.now + .seconds(20)
         while folders.contains(where: { access($0, F_OK) == 0 }), ContinuousClock.now < deadline { usleep(20_000) }
     }
 }

@@ -31,9 +31,9 @@ struct CopyTests {
     func large() async throws {
         let connection = try await openFresh(answerTimeout: .seconds(30))
         try await connection.execute("CREATE UNLOGGED TABLE t (b text)")
-        let row = Array((String(repeating: "y", count: 999) + "\n").utf8)
+        let row = String(repeating: "y", count: 999) + "\n"
         let taken = try await connection.copyIn("COPY t FROM STDIN") { writer in
-            let chunk = Array(repeatElement(row, count: 3_000).joined())
+            let chunk = Array(String(repeating: row, count: 3_000).utf8)
             for _ in 0..<10 { try writer.write(chunk) }
         }
         #expect(taken == 30_000)
@@ -62,7 +62,7 @@ struct CopyTests {
     func serverRefuses() async throws {
         let connection = try await openFresh(answerTimeout: .seconds(30))
         try await connection.execute("CREATE TABLE t (a int)")
-        let rest = Array(repeatElement(Array("7\n".utf8), count: 100_000).joined())
+        let rest = Array(String(repeating: "7\n", count: 100_000).utf8)
         let error = await failure {
             try await connection.copyIn("COPY t FROM STDIN") { writer in
                 try writer.write(Array("1\nnonsense\n".utf8))

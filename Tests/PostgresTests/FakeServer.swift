@@ -28,8 +28,9 @@ final class FakeServer: Sendable {
 
     deinit { close(socket) }
 
-    /// Takes one client without a password, answers its first query with `answer`, and says no more until it goes away.
-    func serve(_ answer: [UInt8]) {
+    /// Takes one client without a password, gives each of its queries the next answer, and says no more until it goes
+    /// away.
+    func serve(_ answers: [[UInt8]]) {
         let socket = socket
         Thread.detachNewThread {
             let client = accept(socket, nil, nil)
@@ -41,12 +42,17 @@ final class FakeServer: Sendable {
             Self.write(
                 ok + version + Self.message("K", [0, 0, 0, 1, 0, 0, 0, 2]) + Self.message("Z", Array("I".utf8)),
                 to: client)
-            let head = Self.read(5, from: client)
-            _ = Self.read(Self.number(head.dropFirst()) - 4, from: client)
-            Self.write(answer, to: client)
+            for answer in answers {
+                let head = Self.read(5, from: client)
+                _ = Self.read(Self.number(head.dropFirst()) - 4, from: client)
+                Self.write(answer, to: client)
+            }
             while !Self.read(1, from: client).isEmpty {}
         }
     }
+
+    /// What follows a command that is done: `CommandComplete`, `ReadyForQuery`.
+    static let done = message("C", Array("SET\0".utf8)) + message("Z", Array("I".utf8))
 
     /// A protocol message (PostgreSQL: 55.7): type, length with itself, body.
     static func message(_ type: Character, _ body: [UInt8]) -> [UInt8] {

@@ -82,8 +82,8 @@ struct LossTests {
         let (connection, observer) = (try await openFresh(), try await openFresh())
         try await connection.execute("CREATE TABLE t (a text)")
         let pid = await connection.backendPID
-        let row = Array((String(repeating: "z", count: 99) + "\n").utf8)
-        let chunk = Array(repeatElement(row, count: 10_000).joined())
+        let row = String(repeating: "z", count: 99) + "\n"
+        let chunk = Array(String(repeating: row, count: 10_000).utf8)
         async let lost = failure {
             // Far more than the server could take before it is told to end.
             try await connection.copyIn("COPY t FROM STDIN") { writer in

@@ -69,8 +69,8 @@ extension ReplicationConnection {
         _ = try command("DROP_REPLICATION_SLOT \(quoteIdentifier(name))\(wait ? " WAIT" : "")", timeout: timeout)
     }
 
-    /// One command of the replication grammar, which only the simple protocol takes.
-    private func command(_ text: String, timeout: Duration?) throws(PostgresError) -> QueryResult {
+    /// One command, SQL or of the replication grammar; walsenders take only the simple protocol.
+    func command(_ text: String, timeout: Duration?) throws(PostgresError) -> QueryResult {
         session.answerTimeout = timeout
         defer { session.answerTimeout = nil }
         return try session.execute(text)

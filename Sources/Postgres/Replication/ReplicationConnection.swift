@@ -49,7 +49,7 @@ package actor ReplicationConnection {
         switch consume outcome {
         case .success(let session):
             let connection = ReplicationConnection(thread, session)
-            try await connection.keepBytesOfSQLASCII()
+            try await connection.settle()
             return connection
         case .failure(let error):
             thread.stop()
@@ -65,9 +65,14 @@ package actor ReplicationConnection {
 
     deinit { thread.stop() }
 
-    private func keepBytesOfSQLASCII() throws(PostgresError) {
+    /// What depends on the server and so cannot be asked for before it is known.
+    private func settle() throws(PostgresError) {
         if session.reported("server_encoding") == "SQL_ASCII" {
-            try session.execute("SET client_encoding TO SQL_ASCII")
+            _ = try command("SET client_encoding TO SQL_ASCII", timeout: .seconds(10))
+        }
+        // An exported snapshot is a transaction of the walsender's; older servers do not know this limit.
+        if session.serverVersion >= 170_000 {
+            _ = try command("SET transaction_timeout TO 0", timeout: .seconds(10))
         }
     }
 
