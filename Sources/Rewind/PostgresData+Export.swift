@@ -86,7 +86,8 @@ enum RecordingExport {
             origin = transaction.origin
             committedAt = Date(
                 timeIntervalSince1970: Double(transaction.committedAt.millisecondsSince1970) / 1_000
-            ).formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+            ).formatted(
+                .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
             self.operation = operation
         }
 

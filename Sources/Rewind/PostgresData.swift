@@ -32,7 +32,8 @@ package final class PostgresData: DataPort {
     func admin(_ policy: Policy) throws(Failure) -> (Policy.Database, ConnectionSettings) {
         guard let database = policy.database else {
             throw Failure(
-                "the policy of \(policy.service) names no database", hint: "add database: to policies/\(policy.service).yaml")
+                "the policy of \(policy.service) names no database",
+                hint: "add database: to policies/\(policy.service).yaml")
         }
         return (database, try settings(database.adminURL).with("application_name", "perchd"))
     }

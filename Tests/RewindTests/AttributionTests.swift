@@ -32,6 +32,7 @@ import Testing
         "insert into parent values (%n, 'x')",
         "update parent set note = 'y' where id = 1",
         "delete from child where id = (select min(id) from child)",
+        "delete from parent where id = (select min(id) from parent)",
         "truncate heir",
         "truncate parent cascade",
         "insert into parts values (%n, 'n')",
@@ -75,7 +76,8 @@ import Testing
         let data = try await service.recording()
         try await service.canary("set role \(service.stableRole); insert into parent values (100, 'x')")
         try await service.superuser("set role \(service.canaryRole); insert into parent values (101, 'x')")
-        try await service.superuser("set session authorization \(service.canaryRole); insert into parent values (102, 'x')")
+        try await service.superuser(
+            "set session authorization \(service.canaryRole); insert into parent values (102, 'x')")
         #expect(try await service.recorded(data).map(\.origin) == [.canary, .stable, .canary])
         try await data.cleanUp(release: service.release, policy: service.policy)
     }

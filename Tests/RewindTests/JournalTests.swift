@@ -47,7 +47,9 @@ import Testing
         let writer = try JournalWriter.open(storage, expecting: Sample.identity)
         #expect(writer.durable.lsn == transactions.last!.endLSN)
         #expect(writer.durable.tally.stableTransactions + writer.durable.tally.canaryTransactions == 40)
-        #expect(writer.durable.tally.canaryRows == transactions.filter { $0.origin == .canary }.map(\.rowCount).reduce(0, +))
+        #expect(
+            writer.durable.tally.canaryRows == transactions.filter { $0.origin == .canary }.map(\.rowCount).reduce(0, +)
+        )
         #expect(writer.durable.tally.bytes == storage.bytes.values.reduce(0) { $0 + Int64($1.count) })
     }
 

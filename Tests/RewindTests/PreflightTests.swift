@@ -19,7 +19,8 @@ import Testing
         let service = try await RecordedService("create table orders (id int primary key)")
         let findings = await service.data().preflight(service.policy)
         #expect(findings.filter { $0.level == .failure } == [])
-        #expect(Set(findings.map(\.check)).isSuperset(of: ["wal_level", "replica identity", "canary role", "disk", "role"]))
+        #expect(
+            Set(findings.map(\.check)).isSuperset(of: ["wal_level", "replica identity", "canary role", "disk", "role"]))
         #expect(findings.filter { $0.level != .ok }.allSatisfy { $0.hint != nil })
     }
 
@@ -70,9 +71,10 @@ import Testing
         policy.database?.adminURL = .environment("poor_\(service.database)")
         let failures = await service.data().preflight(policy).filter { $0.level == .failure }
         #expect(failures.map(\.check).filter { $0 == "role" }.count == 3)
-        #expect(Set(failures.map(\.check)).isSuperset(of: [
-            "database owner", "session_replication_role", "end sessions", "table rights", "canary role",
-        ]))
+        #expect(
+            Set(failures.map(\.check)).isSuperset(of: [
+                "database owner", "session_replication_role", "end sessions", "table rights", "canary role",
+            ]))
     }
 
     @Test func `a server without logical decoding, or none at all, is a failure with a hint`() async throws {

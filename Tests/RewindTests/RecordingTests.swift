@@ -312,7 +312,8 @@ import Testing
         let url = try await data.databaseURL(for: .canary, policy: service.policy)
         let again = try await Connection.open(try ConnectionSettings(url: url))
         #expect(try await again.query("select current_user").scalar == service.canaryRole)
-        try await again.execute("begin; insert into rows values (3); prepare transaction 'of the canary \(service.database)'")
+        try await again.execute(
+            "begin; insert into rows values (3); prepare transaction 'of the canary \(service.database)'")
         await again.close()
         let failure = await #expect(throws: Failure.self) {
             try await data.fenceCanary(release: service.release, policy: service.policy)
@@ -323,10 +324,13 @@ import Testing
     }
 
     @Test func `the export has a line for each change`() async throws {
-        let service = try await RecordedService("\(Self.schema); create table bare (n int); alter table bare replica identity full")
+        let service = try await RecordedService(
+            "\(Self.schema); create table bare (n int); alter table bare replica identity full")
         let data = try await service.recording()
         try await service.canary("insert into rows values (1, repeat(md5('a'), 1)), (2, null)")
-        try await service.stable("begin; update rows set id = 3 where id = 1; insert into bare values (7); update bare set n = 8; delete from rows where id = 2; truncate rows, bare; commit")
+        try await service.stable(
+            "begin; update rows set id = 3 where id = 1; insert into bare values (7); update bare set n = 8; delete from rows where id = 2; truncate rows, bare; commit"
+        )
         _ = try await service.recorded(data)
         let lines = Mutex<[String]>([])
         try await data.exportRecording(release: service.release) { line in lines.withLock { $0.append(line) } }
@@ -334,10 +338,11 @@ import Testing
             try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         }
         #expect(objects.first?["format"] as? String == "perch-recording-1")
-        #expect(objects.dropFirst().map { "\($0["origin"]!) \($0["operation"]!)" } == [
-            "canary insert", "canary insert", "stable update", "stable insert", "stable update", "stable delete",
-            "stable truncate",
-        ])
+        #expect(
+            objects.dropFirst().map { "\($0["origin"]!) \($0["operation"]!)" } == [
+                "canary insert", "canary insert", "stable update", "stable insert", "stable update", "stable delete",
+                "stable truncate",
+            ])
         #expect((objects[2]["row"] as? [String: Any])?["filler"] is NSNull)
         #expect((objects[3]["key"] as? [String: String]) == ["id": "1"])
         #expect((objects[3]["row"] as? [String: String])?["id"] == "3")

@@ -29,7 +29,7 @@ import Testing
         """
         begin;
         update accounts set balance = balance - \(seed % 7) where id = \(seed % 50 + 1);
-        savepoint s; update accounts set balance = 0; rollback to s;
+        savepoint s; update accounts set balance = 0 where id = \(seed % 50 + 1); rollback to s;
         insert into "Order Lines" (account, amount, blob, big) values (\(seed % 50 + 1), \(seed) / 3.0, '\\x00ff27',
           (select string_agg(md5(n::text || '\(seed)'), '') from generate_series(1, 200) n));
         update "Order Lines" set amount = amount + 1 where id = (select max(id) - 2 from "Order Lines");
@@ -50,7 +50,7 @@ import Testing
                 group.addTask {
                     let session = try await service.session(writer == 3 ? service.canaryRole : service.stableRole)
                     var count = 0
-                    while isWriting.value {
+                    while isWriting.value, !Task.isCancelled {
                         count += 1
                         // Deadlocks among the writers are the writers' own business.
                         do {
@@ -63,7 +63,7 @@ import Testing
                 }
             }
             let summary = try await data.snapshot(release: service.release, policy: service.policy) { _ in }
-            try await eventually("there are writes behind the snapshot") {
+            try await eventually(within: .seconds(60), "there are writes behind the snapshot") {
                 try await service.recorded(data).count > 60
             }
             isWriting.value = false
@@ -171,9 +171,11 @@ import Testing
     @Test func `marks of another release are not dumped`() async throws {
         let service = try await RecordedService(Self.shop)
         let other = Attribution(
-            release: ReleaseID(service: service.release.service, number: 9_999), canaryRole: service.canaryRole, nonce: "n")
+            release: ReleaseID(service: service.release.service, number: 9_999), canaryRole: service.canaryRole,
+            nonce: "n")
         let session = try await SnapshotRun.open(service.admin)
-        try await other.install(on: session, tables: [TableName(schema: "public", table: "accounts")], deadline: .seconds(5))
+        try await other.install(
+            on: session, tables: [TableName(schema: "public", table: "accounts")], deadline: .seconds(5))
         let data = service.data()
         let failure = await #expect(throws: Failure.self) {
             _ = try await data.snapshot(release: service.release, policy: service.policy) { _ in }
@@ -197,6 +199,35 @@ import Testing
         #expect(failure?.isTransient == true)
         await holder.close()
         await session.close()
+    }
+
+    @Test func `a role that preflight is content with can do everything without being a superuser`() async throws {
+        let service = try await RecordedService(Self.shop)
+        let role = "modest_\(service.database)"
+        try await service.superuser(
+            """
+            create role \(role) login replication createdb createrole in role \(service.stableRole), pg_signal_backend;
+            grant set on parameter session_replication_role to \(role);
+            grant \(service.canaryRole) to \(role) with admin option
+            """)
+        var policy = service.policy
+        policy.database?.adminURL = .environment(role)
+        let data = service.data()
+        let failures = await data.preflight(policy).filter { $0.level == .failure }
+        #expect(failures == [])
+        _ = try await data.snapshot(release: service.release, policy: policy) { _ in }
+        try await service.canary("insert into accounts values (1000, 1, 'a')")
+        try await data.fenceCanary(release: service.release, policy: policy)
+        #expect(await data.recording(release: service.release)?.canaryRows == 1)
+        _ = try await data.databaseURL(for: .canary, policy: policy)
+        // And it can take a broken recording's slot away.
+        let recorder = try #require(data.recorder(of: service.release))
+        recorder.end(.broken, "for the test")
+        try await eventually("the slot is gone") {
+            try await service.traces().contains { $0.hasPrefix("slot") } == false
+        }
+        try await data.cleanUp(release: service.release, policy: policy)
+        #expect(try await service.traces().isEmpty)
     }
 
     @Test func `a database without tables can be released too`() async throws {

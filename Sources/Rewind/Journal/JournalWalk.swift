@@ -133,10 +133,13 @@ struct JournalWalk {
         let file = try storage.open(segment + 1)
         let (header, size) = try SegmentHeader.read(file, path: path)
         try header.identity.requireEqual(to: identity)
-        guard header.segment == segment + 1 else { throw .broken("\(path) is segment \(header.segment) of the journal") }
+        guard header.segment == segment + 1 else {
+            throw .broken("\(path) is segment \(header.segment) of the journal")
+        }
         guard header.precedingEnd == lsn else {
-            throw .broken("the journal has a gap: \(storage.path(segment)) ends at \(lsn), but \(path) "
-                + "goes on from \(header.precedingEnd)")
+            throw .broken(
+                "the journal has a gap: \(storage.path(segment)) ends at \(lsn), but \(path) "
+                    + "goes on from \(header.precedingEnd)")
         }
         precedingBytes += Int64(goodEnd)
         segment += 1
@@ -247,8 +250,10 @@ extension Frame {
     fileprivate func durableBytesIfWhole() -> Int? {
         guard kind == FrameKind.commit || kind == FrameKind.position else { return nil }
         let (length, crc) = bytes.withUnsafeBytes { raw in
-            (UInt32(bigEndian: raw.loadUnaligned(as: UInt32.self)),
-             UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+            (
+                UInt32(bigEndian: raw.loadUnaligned(as: UInt32.self)),
+                UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            )
         }
         guard Int(length) == bytes.count - FrameSize.prefix,
             bytes.withUnsafeBytes({ frameChecksum($0) }) == crc

@@ -9,7 +9,9 @@ struct CanaryRole: Sendable {
 
     func allowLogin() async throws(Failure) {
         try await withSession { session throws(PostgresError) in
-            guard let mayLogIn = try await session.query("select rolcanlogin from pg_roles where rolname = $1", [name]).scalar
+            guard
+                let mayLogIn = try await session.query("select rolcanlogin from pg_roles where rolname = $1", [name])
+                    .scalar
             else { throw .usage("role \(name) does not exist\nhint: create role \(quoteIdentifier(name)) login") }
             if mayLogIn != "t" { try await session.execute("alter role \(quoteIdentifier(name)) login") }
         }

@@ -34,7 +34,8 @@ struct RecordingFile: Hashable, Sendable, Codable {
         do {
             return try JSONDecoder().decode(RecordingFile.self, from: bytes)
         } catch {
-            throw Failure("\(folder.recording): \(error)", hint: "the recording is damaged: a data rollback is not possible")
+            throw Failure(
+                "\(folder.recording): \(error)", hint: "the recording is damaged: a data rollback is not possible")
         }
     }
 

@@ -147,9 +147,10 @@ struct SnapshotRun: Sendable {
 
     /// The exported snapshot dies with the next command of the slot's connection; the holder's own lives as long as it does.
     private func hold(_ exported: String, _ holder: Connection) async throws(PostgresError) -> String {
-        let noTimeouts = [
-            "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout",
-        ] + (await holder.serverVersion >= 170_000 ? ["transaction_timeout"] : [])
+        let noTimeouts =
+            [
+                "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout",
+            ] + (await holder.serverVersion >= 170_000 ? ["transaction_timeout"] : [])
         try await holder.execute(noTimeouts.map { "set \($0) = 0" }.joined(separator: ";"))
         try await holder.execute(TableFingerprint.pinnedSettings)
         try await holder.execute(
