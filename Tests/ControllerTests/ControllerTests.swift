@@ -76,7 +76,9 @@ final class Bench: Sendable {
     }
 }
 
-func until(_ what: String, within limit: Duration = .seconds(30), _ holds: @Sendable () async throws -> Bool) async throws {
+func until(
+    _ what: String, within limit: Duration = .seconds(30), _ holds: @Sendable () async throws -> Bool
+) async throws {
     let end = ContinuousClock.now + limit
     while ContinuousClock.now < end {
         if try await holds() { return }
@@ -186,11 +188,14 @@ extension ReleaseController {
             $0.cohort.steps = [.share(Share(basisPoints: 1_000)!, for: .milliseconds(200)), .approve]
         }
         let other = bench.controller()
-        let waiting = Task { await other.run() }
+        let waiting = Task {
+            try await until("the first one leads") { bench.world.calls.contains("first leads") }
+            await other.run()
+        }
         defer { waiting.cancel() }
         var leads = false
         let held: ReleaseID? = try await bench.led { controller in
-            // Whoever was first leads; the other one must not.
+            bench.world.set { $0.calls.append("first leads") }
             let otherReady = await other.isReady()
             #expect(!otherReady)
             _ = try await controller.awaitEnd(controller.trigger(first))
