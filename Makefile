@@ -25,6 +25,7 @@ demo: deps ## the whole story on a PostgreSQL of its own; KEEP=1 leaves it runni
 test: deps lint generated ## everything the project proves about itself
 	swift build --build-tests
 	scripts/test-swift.sh
+	swift test --skip-build --disable-xctest --filter 'IntegrationTests.*(PromotionTests|OperatorTests)|ProcessCrashTests'
 	@$(MAKE) --no-print-directory test-demo
 
 test-system: ## whole releases under load and kill -9 at exact places, with the real binaries; long

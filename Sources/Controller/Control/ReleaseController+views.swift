@@ -130,7 +130,7 @@ extension ReleaseController {
     package func report(_ id: ReleaseID, format: String) async throws(Refusal) -> String {
         let state = try await state(id)
         do {
-            guard let report = try await store.report(of: id) else {
+            guard let report = try await writtenReport(state) else {
                 throw Refusal(
                     .notFound, "\(id) is \(state.phase.name) and has no report",
                     hint: "reports are written for releases that were rolled back or halted", release: id)
@@ -142,6 +142,19 @@ extension ReleaseController {
             throw Refusal(error)
         } catch {
             throw Refusal(.unavailable, "\(error)")
+        }
+    }
+
+    /// The report of a release that ended a moment ago is still being written: worth waiting for.
+    private func writtenReport(
+        _ state: ReleaseState
+    ) async throws(StoreError) -> (json: String, markdown: String)? {
+        let isDue = state.phase == .rolledBack || state.phase == .halted
+        let end = ContinuousClock.now + (isDue ? .seconds(10) : .zero)
+        while true {
+            if let report = try await store.report(of: state.id) { return report }
+            if ContinuousClock.now >= end || Task.isCancelled { return nil }
+            try? await Task.sleep(for: .milliseconds(100))
         }
     }
 
