@@ -79,11 +79,12 @@ import Testing
 
     @Test func `a server without logical decoding, or none at all, is a failure with a hint`() async throws {
         let server = try await PostgresServer.start(settings: ["wal_level": "replica"])
+        defer { server.remove() }
         let service = try await RecordedService("create table orders (id int primary key)", server: server)
         let wal = found(await service.data().preflight(service.policy), "wal_level")
         #expect(wal?.level == .failure)
         #expect(wal?.hint?.contains("restart") == true)
-        server.remove()
+        try await server.stop()
         let reachable = await service.data().preflight(service.policy)
         #expect(reachable.map(\.check) == ["reachable"])
         #expect(reachable.first?.level == .failure)
