@@ -22,16 +22,6 @@ enum SQL {
         create table if not exists migration (number bigint primary key, name text not null, applied_at timestamptz not null);
         """#
 
-    static let currentEpoch = #"""
-        -- The epoch that may write.
-        select epoch, holder from leadership;
-        """#
-
-    static let databaseHolder = #"""
-        -- $1 database key, $2 release that asks. The other release that is active on this database.
-        select id from release where active and database_key = $1 and id <> $2;
-        """#
-
     static let deliveryRelease = #"""
         -- $1 service, $2 delivery id. The release this delivery made, if it was seen.
         select release from delivery where service = $1 and id = $2;
@@ -79,11 +69,6 @@ enum SQL {
     static let recordMigration = #"""
         -- $1 number, $2 name.
         insert into migration values ($1, $2, now());
-        """#
-
-    static let releaseExists = #"""
-        -- $1 id.
-        select 1 from release where id = $1;
         """#
 
     static let releases = #"""
@@ -138,11 +123,6 @@ enum SQL {
     static let unfinishedReleases = #"""
         -- $1 service. Oldest first: the active one, then those that wait.
         select id, active from release where service = $1 and not terminal order by active desc, number;
-        """#
-
-    static let unlockLeadership = #"""
-        -- Gives leadership back before the session ends.
-        select pg_advisory_unlock(72398451200351) as unlocked;
         """#
 
     static let updateRelease = #"""

@@ -1,2 +1,0 @@
--- The epoch that may write.
-select epoch, holder from leadership;

@@ -1,2 +1,0 @@
--- $1 id.
-select 1 from release where id = $1;
