@@ -131,8 +131,12 @@ package protocol DataPort: Sendable {
         release: ReleaseID, policy: Policy, progress: @escaping @Sendable (String) async -> Void
     ) async throws(Failure) -> SnapshotSummary
 
-    /// Makes sure that the recording of a release runs (after a restart of the daemon).
+    /// Makes sure that the recording of a release runs (after a restart of the daemon). Returns before it has reached the
+    /// server: ``recording(release:)`` tells how it goes.
     func resumeRecording(release: ReleaseID, policy: Policy) async throws(Failure)
+
+    /// This daemon records nothing any more; the slots keep what another is to record.
+    func stopRecording() async
 
     /// nil when this release has no recording.
     func recording(release: ReleaseID) async -> RecordingStatus?
@@ -146,11 +150,17 @@ package protocol DataPort: Sendable {
         progress: @escaping @Sendable (String) async -> Void
     ) async throws(Failure) -> RewindSummary
 
-    /// Slot, publication, markers and half-made databases are gone; the journal's quarantine stays readable.
+    /// Slot, publication, markers and half-made databases are gone; the dump and the journal stay.
+    func endRecording(release: ReleaseID, policy: Policy) async throws(Failure)
+
+    /// Also the dump is gone; the journal's quarantine stays readable.
     func cleanUp(release: ReleaseID, policy: Policy) async throws(Failure)
 
-    /// Drops databases kept from before rollbacks whose time is over. Returns their names.
-    func dropExpired(policy: Policy, now: Instant) async throws(Failure) -> [String]
+    /// What is due while the service has no release: databases kept from before rollbacks are dropped when their time is
+    /// over, a slot that nobody reads when it passes the budget, and a live database that a rewind left closed is opened.
+    ///
+    /// - Returns: what was done, a sentence each.
+    func tidyUp(policy: Policy, now: Instant) async throws(Failure) -> [String]
 
     func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange]
 

@@ -29,6 +29,8 @@ package enum Event: Hashable, Sendable {
     case undoWindowClosed
     /// The due effect cannot be done; trying again would not help.
     case effectFailed(reason: String, hint: String?)
+    /// The due effect cannot be done at the moment and is tried again.
+    case effectDelayed(reason: String)
     /// Time passes.
     case clock
     case newerArrived(ReleaseID)
@@ -56,6 +58,18 @@ package enum Effect: Hashable, Sendable {
     case verify
 }
 
+extension Effect {
+    /// It goes on until the phase is left, and says by itself what it sees.
+    package var isWatching: Bool {
+        switch self {
+        case .watch, .awaitPerson, .keepUndo: true
+        case .preflight, .snapshot, .startCanary, .setShare, .replaceStable, .restoreStable, .stopCanary, .rewind,
+            .verify:
+            false
+        }
+    }
+}
+
 /// The event cannot be taken in this phase.
 package struct EventRefused: Error, Hashable, Sendable {
     package let reason: String
@@ -80,6 +94,7 @@ extension ReleaseState {
         case .newerArrived(let newer): return superseded(by: newer, at: now)
         case .operatorAsked(let request, let data): return try asked(request, data: data, at: now)
         case .effectFailed(let reason, let hint): return failed(reason, hint: hint, at: now)
+        case .effectDelayed(let reason): return [.noted("tries again: \(reason)")]
         case .firstFailureSeen(let moment):
             return firstFailureAt == nil ? [.firstFailureSeen(moment)] : []
         case .instanceLost(_, let why): return lostInstance(why, at: now)

@@ -18,7 +18,7 @@ extension PostgresData {
         let folder = folder(release)
         if let manifest = try? Manifest.read(from: folder.root.string), manifest.database == admin.database {
             try await resumeRecording(release: release, policy: policy)
-            if recorder(of: release)?.status.state == .recording { return manifest.summary }
+            if try await isStreaming(release) { return manifest.summary }
         }
         try await startOver(release, admin)
         let run = SnapshotRun(
@@ -40,6 +40,18 @@ extension PostgresData {
         }
     }
 
+    /// - Returns: false when the recording has ended for ever.
+    private func isStreaming(_ release: ReleaseID) async throws(Failure) -> Bool {
+        guard let recorder = recorder(of: release) else { return false }
+        do {
+            try await recorder.awaitStreaming(timeout: .seconds(15))
+            return true
+        } catch {
+            if error.isTransient { throw error }
+            return false
+        }
+    }
+
     private func startOver(_ release: ReleaseID, _ admin: ConnectionSettings) async throws(Failure) {
         await removeRecorder(of: release)?.stop()
         try await Leftovers.removeFromDatabase(release, admin: admin)
@@ -58,7 +70,7 @@ extension PostgresData {
         try await recorder.awaitDurable(barrier, timeout: .seconds(30))
     }
 
-    package func cleanUp(release: ReleaseID, policy: Policy) async throws(Failure) {
+    package func endRecording(release: ReleaseID, policy: Policy) async throws(Failure) {
         let (_, admin) = try admin(policy)
         let folder = folder(release)
         if let recorder = removeRecorder(of: release) {
@@ -70,36 +82,48 @@ extension PostgresData {
         }
         try await Leftovers.removeFromDatabase(release, admin: admin)
         try await Leftovers.dropRestored(release, admin: admin)
-        try Leftovers.removeDump(folder)
     }
 
-    package func dropExpired(policy: Policy, now: Instant) async throws(Failure) -> [String] {
+    package func cleanUp(release: ReleaseID, policy: Policy) async throws(Failure) {
+        try await endRecording(release: release, policy: policy)
+        try Leftovers.removeDump(folder(release))
+    }
+
+    package func tidyUp(policy: Policy, now: Instant) async throws(Failure) -> [String] {
         let (database, admin) = try admin(policy)
-        try await dropForgottenSlots(policy.service, database, admin)
         let cluster = try await Cluster.open(admin)
-        let kept = try await cluster.query(
+        let marked = try await cluster.query(
             """
             select datname, shobj_description(oid, 'pg_database') from pg_database
             where shobj_description(oid, 'pg_database') like 'perch: %' order by 1
-            """, [], "look for databases kept from before rollbacks")
-        var dropped: [String] = []
-        for row in kept.rows {
-            guard let name = row[0], case .previous(let release, let since) = DatabaseMark(comment: row[1]),
-                release.service == policy.service, name != admin.database,
-                since.advanced(by: database.rollback.keepBefore) <= now
-            else { continue }
-            try await cluster.drop(name)
-            dropped.append(name)
+            """, [], "look for databases of rollbacks")
+        var done: [String] = []
+        for row in marked.rows {
+            guard let name = row[0], let mark = DatabaseMark(comment: row[1]) else { continue }
+            switch mark {
+            case .previous(let release, let since):
+                guard release.service == policy.service, name != admin.database,
+                    since.advanced(by: database.rollback.keepBefore) <= now
+                else { continue }
+                try await cluster.drop(name)
+                done.append("dropped database \(name): its time is over")
+            case .switching(let release):
+                guard release.service == policy.service, try await cluster.openClosed(admin.database) else { continue }
+                done.append("opened database \(admin.database), which the rollback of \(release) had left closed")
+            case .restoring, .restored: continue
+            }
         }
         await cluster.connection.close()
-        return dropped
+        done += try await dropForgottenSlots(policy.service, database, admin)
+        return done
     }
 
     /// A halted release keeps its slot, but nobody records it after a restart: past the budget the slot goes all the same.
     private func dropForgottenSlots(
         _ service: ServiceName, _ database: Policy.Database, _ admin: ConnectionSettings
-    ) async throws(Failure) {
+    ) async throws(Failure) -> [String] {
         let session = try await SnapshotRun.open(admin)
+        var dropped: [String] = []
         let slots: [String]
         do {
             slots = try await session.names(
@@ -116,13 +140,12 @@ extension PostgresData {
             guard number > 0, case let release = ReleaseID(service: service, number: number),
                 slot == "perch_\(release.sqlName)", recorder(of: release) == nil
             else { continue }
-            logger.error(
-                "a slot that nobody reads passed the budget and is dropped",
-                metadata: ["release": "\(release)", "slot": "\(slot)"])
             try await endForgotten(release)
             try await ReplicationSlot.drop(slot, on: session, deadline: .seconds(10))
+            dropped.append("dropped slot \(slot): nobody reads it, and the WAL it held passed the budget")
         }
         await session.close()
+        return dropped
     }
 
     private func endForgotten(_ release: ReleaseID) async throws(Failure) {

@@ -4,7 +4,6 @@ package import Ports
 import Postgres
 package import Releases
 import SystemPackage
-import SystemPackage
 
 extension PostgresData {
     package func rewind(
@@ -63,6 +62,8 @@ private struct ReleaseRecording: RecordingTail {
         try await recorder().awaitDurable(position, timeout: timeout)
     }
 
+    func canaryTransactions() async throws(Failure) -> Int { try recorder().status.canaryTransactions }
+
     func suspend() async { await data.recorder(of: release)?.suspend() }
 
     func resume() async throws(Failure) {
@@ -73,7 +74,8 @@ private struct ReleaseRecording: RecordingTail {
         case .broken, .overBudget:
             throw Failure(
                 "the recording of \(release) is \(status.state.rawValue): \(status.reason ?? "no reason was given")",
-                hint: "writes since then are not known, so data cannot be rolled back; use rollback.mode: keep")
+                hint: "writes since then are not known, so the data cannot be rewound; "
+                    + "`perch quarantine list \(release)` shows what was recorded of the canary")
         }
     }
 

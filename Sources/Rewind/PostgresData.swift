@@ -101,6 +101,7 @@ package final class PostgresData: DataPort {
                 throw Failure(
                     "\(release) has no recording in \(folder.root)", hint: "a data rollback is not possible for it")
             }
+            guard try await !hasSwitched(release, admin) else { return }
             recorder = Recorder(
                 file, in: folder, server: admin, settings: recorderSettings(database), logger: logger)
             keep(recorder)
@@ -110,12 +111,24 @@ package final class PostgresData: DataPort {
         case .recording, .stopped: break
         }
         recorder.start()
-        do {
-            try await recorder.awaitStreaming(timeout: .seconds(15))
-        } catch {
-            // One that broke says so in its status, for ever.
-            if error.isTransient { throw error }
+    }
+
+    package func stopRecording() async {
+        let all = recorders.withLock { recorders in
+            let all = Array(recorders.values)
+            recorders = [:]
+            return all
         }
+        for recorder in all { await recorder.stop() }
+    }
+
+    /// After the switch the slot is the previous database's: there is nothing left to record.
+    private func hasSwitched(_ release: ReleaseID, _ admin: ConnectionSettings) async throws(Failure) -> Bool {
+        let cluster = try await Cluster.open(admin)
+        let previous = try await cluster.find(DatabaseNames(live: admin.database, release: release).previous)
+        await cluster.connection.close()
+        guard case .previous(release, _) = previous?.mark else { return false }
+        return true
     }
 
     package func recording(release: ReleaseID) async -> RecordingStatus? {

@@ -201,8 +201,11 @@ extension FakeWorld: DataPort {
         return RewindSummary(mode: "replay", stableTransactionsReplayed: 5, canaryTransactionsKeptOut: 2)
     }
 
+    func stopRecording() async {}
+    func endRecording(release: ReleaseID, policy: Policy) async throws(Failure) { try await called("end recording") }
+
     func cleanUp(release: ReleaseID, policy: Policy) async throws(Failure) { try await called("clean up") }
-    func dropExpired(policy: Policy, now: Instant) async throws(Failure) -> [String] { [] }
+    func tidyUp(policy: Policy, now: Instant) async throws(Failure) -> [String] { [] }
     func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange] { [] }
 
     func exportRecording(

@@ -17,13 +17,13 @@ extension Crashes {
             var sight: String {
                 switch self {
                 case .slotMade: "exists (select from pg_replication_slots where slot_name = 'perch_shop_2')"
-                case .dumping: "exists (select from pg_stat_activity where application_name = 'pg_dump')"
+                case .dumping: "exists (select from pg_stat_activity where application_name = 'perchd pg_dump')"
                 case .recording: "exists (select from pg_replication_slots where slot_name = 'perch_shop_2' and active)"
                 case .restoring: "exists (select from pg_database where datname = 'shop_perch_shop_2')"
                 case .replaying:
                     """
-                    exists (select from pg_stat_activity where datname = 'shop_perch_shop_2'
-                        and application_name not like 'pg_restore%' and query ~* '(insert into|update|delete from) .*lines')
+                    exists (select from pg_database where datname = 'shop_perch_shop_2'
+                        and shobj_description(oid, 'pg_database') = 'perch: shop-2 restored')
                     """
                 case .fenced: "exists (select from pg_database where datname = 'shop' and not datallowconn)"
                 case .renamed: "exists (select from pg_database where datname = 'shop_before_shop_2')"

@@ -105,6 +105,27 @@ extension EndToEnd {
             }
         }
 
+        @Test func `a superuser's session delays the switch, is named, and holds nobody up`() async throws {
+            try await PerchSystem.with { perch in
+                try await perch.release(.first, ends: "promoted")
+                let customers = perch.startCustomers()
+                let release = try await perch.trigger(.bad)
+                try await perch.wait(release, for: ["canary"])
+                try await perch.postgres.whileTransactionIsOpen(of: "postgres", database: "shop") {
+                    try await until("the release says whose session it waits for", within: .seconds(20)) {
+                        try await perch.daemon.show(release).story.contains("superuser postgres is in database shop")
+                    }
+                    try await customers.settle(20, within: .seconds(2))
+                }
+                try await perch.wait(release, for: ["rolled-back"])
+                try await customers.settle(40)
+                let ledger = try await perch.ledger(customers, releases: [release], takenBack: [.bad])
+                expectNobodyNoticed(ledger, besides: [.bad])
+                #expect(ledger.missingFromQuarantine == [])
+                try await perch.expectNothingLeft()
+            }
+        }
+
         @Test func `a stable version that is not ready is said, and nothing is released`() async throws {
             try await PerchSystem.with({ $0.stableInstances = 1 }) { perch in
                 try await perch.release(.first, ends: "promoted")

@@ -86,7 +86,7 @@ import Testing
         await data.recorder(of: service.release)?.stop()
         try await service.stable("insert into rows select n, repeat('x', 500) from generate_series(1, 20000) n")
         let later = service.data()
-        _ = try await later.dropExpired(policy: service.policy, now: Instant(millisecondsSince1970: 0))
+        _ = try await later.tidyUp(policy: service.policy, now: Instant(millisecondsSince1970: 0))
         #expect(try await service.traces().contains { $0.hasPrefix("slot") } == false)
         #expect(await later.recording(release: service.release)?.state == .overBudget)
         try await later.cleanUp(release: service.release, policy: service.policy)

@@ -70,6 +70,23 @@ private func expectTheEnd(_ stage: Stage, late: Int = 0) async throws {
         #expect(summary.canaryRowsQuarantined == 3 && summary.conflictsQuarantined == 3)
     }
 
+    @Test func `A live database that a given up rollback left closed is opened when tidying up`() async throws {
+        let stage = try await Stage(schema)
+        try await write(stage)
+        await #expect(throws: Failure.self) {
+            try await stage.rewind(at: "switch.tail") {
+                try await stage.silencePerch()
+                throw EndOfTheWorld()
+            }
+        }
+        try await stage.letPerchSpeak()
+        #expect(try await stage.databases().contains("\(stage.database)|f"))
+        let done = try await stage.data.tidyUp(policy: stage.policy, now: Instant(millisecondsSince1970: 0))
+        #expect(done == ["opened database \(stage.database), which the rollback of \(stage.release) had left closed"])
+        #expect(try await stage.rows("SELECT count(*) FROM accounts") == ["22"])
+        #expect(try await stage.data.tidyUp(policy: stage.policy, now: Instant(millisecondsSince1970: 0)) == [])
+    }
+
     @Test(arguments: beforeSwitch)
     func `Perch falls silent anywhere before the switch, and a new one finishes`(_ place: String) async throws {
         let stage = try await Stage(schema)

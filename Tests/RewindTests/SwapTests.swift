@@ -84,6 +84,7 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
 
     @Test func `The previous database can be looked at by its owner and not written by accident`() async throws {
         let stage = try await Stage(schema)
+        try await stage.canary("INSERT INTO accounts VALUES (9, 'eve', 9)")
         try await stage.rewind()
         let owner = try await Connection.open(
             stage.server.settings(database: stage.previous, user: "shop_\(stage.database)"))
@@ -107,6 +108,15 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
         #expect(try await stage.rows(accounts) == live)
         #expect(summary.canaryTransactionsKeptOut == 0 && summary.tablesVerified == 1)
         #expect(try await stage.quarantine().isEmpty)
+    }
+
+    @Test func `When the canary wrote nothing, nothing is restored and nobody has to wait`() async throws {
+        let stage = try await Stage(schema)
+        try await stage.stable("INSERT INTO accounts VALUES (4, 'dee', 40)")
+        let summary = try await stage.rewind()
+        #expect(summary.mode == "none" && !summary.notUndone.isEmpty)
+        #expect(await stage.gate.calls.isEmpty)
+        #expect(try await stage.databases() == ["\(stage.database)|t"])
     }
 
     @Test func `Keeping the data touches nothing`() async throws {
@@ -140,6 +150,7 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
 
     @Test func `A prepared transaction stops the rewind before requests are held`() async throws {
         let stage = try await Stage(schema)
+        try await stage.canary("INSERT INTO accounts VALUES (9, 'eve', 9)")
         let superuser = try await Connection.open(stage.server.settings(database: stage.database))
         try await superuser.execute("BEGIN; UPDATE accounts SET balance = 5; PREPARE TRANSACTION 'left over'")
         let failure = await #expect(throws: Failure.self) { try await stage.rewind() }
@@ -153,6 +164,7 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
 
     @Test func `When requests cannot be held, they go on and live is untouched`() async throws {
         let stage = try await Stage(schema)
+        try await stage.canary("INSERT INTO accounts VALUES (9, 'eve', 9)")
         let gate = FakeGate(refusing: Failure("a request does not end", isTransient: true))
         let failure = await #expect(throws: Failure.self) {
             try await stage.data.rewind(release: stage.release, policy: stage.policy, gate: gate) { _ in }
@@ -182,6 +194,7 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
 
     @Test func `When verifying alone takes longer than the freeze, nobody has to wait to find out`() async throws {
         let stage = try await Stage(schema) { $0.freeze = .zero }
+        try await stage.canary("INSERT INTO accounts VALUES (9, 'eve', 9)")
         let failure = await #expect(throws: Failure.self) { try await stage.rewind() }
         #expect(failure?.hint?.contains("database.rollback.freeze") == true)
         #expect(await stage.gate.calls.isEmpty)
@@ -210,6 +223,7 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
     @Test func `What is not recorded is said`() async throws {
         let stage = try await Stage(
             schema + "CREATE UNLOGGED TABLE cache (id int); CREATE MATERIALIZED VIEW rich AS SELECT 1 AS n;")
+        try await stage.canary("INSERT INTO accounts VALUES (9, 'eve', 9)")
         let superuser = try await Connection.open(stage.server.settings(database: stage.database))
         _ = try await superuser.query("SELECT lo_create(0)")
         _ = try await superuser.query(

@@ -65,15 +65,29 @@ package final class Cluster: Sendable {
 
     package func url(_ database: String, user: String) -> String { "postgres://\(user)@127.0.0.1:\(port)/\(database)" }
 
-    /// Runs statements as superuser; the rows as unaligned text.
+    /// Runs statements, as superuser unless said; the rows as unaligned text.
     @discardableResult
-    package func sql(_ statements: String, database: String) async throws -> String {
+    package func sql(_ statements: String, database: String, user: String = "postgres") async throws -> String {
         let output = try await run(
             [
-                "/usr/bin/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url(database, user: "postgres"),
-                "-c", statements,
+                "/usr/bin/psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url(database, user: user), "-c",
+                statements,
             ], environment: ["PGCONNECT_TIMEOUT": "5", "PGAPPNAME": "test"])
         return output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// Runs `body` while a session of this role stays in a transaction that has an id.
+    package func whileTransactionIsOpen<Result>(
+        of user: String, database: String, _ body: () async throws -> Result
+    ) async throws -> Result {
+        let isThere = "query like '%pg_sleep(120)%' and pid <> pg_backend_pid()"
+        async let open = try? sql(
+            "begin; select pg_current_xact_id(); select pg_sleep(120); commit", database: database, user: user)
+        try await wait(until: "exists (select from pg_stat_activity where \(isThere))")
+        let result = try await body()
+        try await sql("select pg_terminate_backend(pid) from pg_stat_activity where \(isThere)", database: "postgres")
+        _ = await open
+        return result
     }
 
     /// Waits, asking every two milliseconds within the server, until a condition holds.

@@ -172,7 +172,7 @@ package final class PerchSystem: Sendable {
                 let log = "perchd's last lines:\n\(system.daemon.lastLines(40))"
                 thrown = SystemFailure("\(error)\n\(system.folder)\n\(log)")
             }
-            await system.end(keepingFolder: thrown != nil && keepsFailed)
+            await system.end(keepingFolder: keepsFailed)
         } catch {
             thrown = error
         }

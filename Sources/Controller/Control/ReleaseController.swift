@@ -46,7 +46,7 @@ package actor ReleaseController {
                 try? await Task.sleep(for: .seconds(1))
             }
         }
-        await leadership.run { epoch in await self.lead(epoch) }
+        await leadership.run({ epoch in await self.lead(epoch) }, lost: { await self.stepDown() })
         await store.close()
     }
 
@@ -70,6 +70,11 @@ package actor ReleaseController {
             for driver in drivers.values { group.addTask { await driver.run() } }
             await group.waitForAll()
         }
+        await ports.data.stopRecording()
+        stepDown()
+    }
+
+    private func stepDown() {
         epoch = nil
         drivers = [:]
     }

@@ -34,11 +34,6 @@ extension ServiceDriver {
         }
     }
 
-    /// A switch that had begun before a crash must be finished whatever the recording says now.
-    func rewindHasBegun(_ state: ReleaseState) async -> Bool {
-        ((try? await ports.data.quarantine(release: state.id)) ?? []).isEmpty == false
-    }
-
     /// Evidence for what went wrong, and the data side's leftovers of what went right.
     func finish(_ state: ReleaseState) async throws(StoreError) {
         progress = nil
@@ -50,15 +45,25 @@ extension ServiceDriver {
                 logger.warning("instances still use the canary's role", metadata: ["error": "\(error.message)"])
             }
         }
-        let keepsForPerson = state.phase == .halted
-        if state.policy.database != nil, !keepsForPerson, state.phase != .rolledBack {
+        if state.policy.database != nil, state.phase != .rolledBack {
             do {
-                try await ports.data.cleanUp(release: state.id, policy: state.policy)
+                try await clean(state)
             } catch {
                 logger.warning(
                     "leftovers of the release remain",
                     metadata: ["release": "\(state.id)", "error": "\(error.message)"])
             }
+        }
+    }
+
+    /// A halted release keeps for a person what can still bring the data back; a recording that is lost keeps nothing.
+    private func clean(_ state: ReleaseState) async throws(Failure) {
+        guard state.phase == .halted else {
+            return try await ports.data.cleanUp(release: state.id, policy: state.policy)
+        }
+        switch await ports.data.recording(release: state.id)?.state {
+        case .broken, .overBudget: try await ports.data.endRecording(release: state.id, policy: state.policy)
+        case .recording, .stopped, nil: break
         }
     }
 

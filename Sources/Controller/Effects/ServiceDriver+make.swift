@@ -151,20 +151,6 @@ extension ServiceDriver {
     }
 
     private func rewind(_ state: ReleaseState) async throws(Failure) {
-        guard let recording = await ports.data.recording(release: state.id) else {
-            throw Failure("\(state.id) has no recording", hint: "the canary's writes are in the live data")
-        }
-        if recording.state == .broken || recording.state == .overBudget {
-            throw Failure(
-                "the recording of \(state.id) is \(recording.state.rawValue): \(recording.reason ?? "unknown reason")",
-                hint:
-                    "the data cannot be rewound; `perch quarantine list \(state.id)` shows what was recorded of the canary"
-            )
-        }
-        if recording.canaryTransactions == 0, state.rewind == nil, await !rewindHasBegun(state) {
-            await report(.dataRewound(RewindSummary(mode: "none")), state)
-            return
-        }
         let gate = SwitchingGate(driver: self, state: state)
         let summary = try await ports.data.rewind(release: state.id, policy: state.policy, gate: gate) {
             [logger] sentence in logger.info("\(sentence)", metadata: ["release": "\(state.id)"])

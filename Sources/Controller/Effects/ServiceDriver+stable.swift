@@ -206,17 +206,25 @@ extension ServiceDriver {
 
     /// Keeps the stable version running and routed while nothing is released.
     func supervise() async {
+        await tidyUpData()
         do {
             guard let stable = try await stableVersion(), await !isHaltedHalfway() else { return }
             if stable.role == .canary { return try await settle(stable) }
             await keepStableAlive(policy, release: nil)
-            if policy.database != nil {
-                for name in try await ports.data.dropExpired(policy: policy, now: ports.now()) {
-                    logger.notice("dropped an expired database", metadata: ["database": "\(name)"])
-                }
-            }
         } catch {
             logger.warning("cannot keep stable as it should be", metadata: ["error": "\(error.message)"])
+        }
+    }
+
+    private func tidyUpData() async {
+        guard policy.database != nil, ContinuousClock.now - lastTidied >= .seconds(30) else { return }
+        do {
+            for sentence in try await ports.data.tidyUp(policy: policy, now: ports.now()) {
+                logger.warning("\(sentence)")
+            }
+            lastTidied = .now
+        } catch {
+            logger.warning("cannot tidy up the data side", metadata: ["error": "\(error.message)"])
         }
     }
 

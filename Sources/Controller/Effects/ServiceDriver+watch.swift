@@ -111,9 +111,14 @@ extension ServiceDriver {
         await keepStableAlive(state.policy, release: state.id)
     }
 
+    /// What the slot may hold before a release goes back: a slot that cannot advance holds the rollback's writes as well.
+    static func heldLimit(_ budget: Int64, _ ownWrites: Int64) -> Int64 {
+        max(budget / 2, min(budget / 10 * 8, budget - ownWrites))
+    }
+
     /// Production first: a release whose recording nears its budget goes back while it still can.
     func checkRecording(_ state: ReleaseState) async {
-        guard state.snapshot != nil, let database = state.policy.database,
+        guard let snapshot = state.snapshot, let database = state.policy.database,
             let recording = await ports.data.recording(release: state.id)
         else { return }
         metrics.recorded(recording)
@@ -123,13 +128,20 @@ extension ServiceDriver {
                 .recordingEndangered(
                     why: "recording is \(recording.state.rawValue): \(recording.reason ?? "unknown reason")"), state)
         case .recording:
-            let limit = database.recordingBudgetBytes / 10 * 8
-            guard recording.heldWALBytes > limit else { return }
+            let ownWrites = snapshot.bytes + recording.journalBytes
+            guard recording.heldWALBytes > Self.heldLimit(database.recordingBudgetBytes, ownWrites) else { return }
             await report(
                 .recordingEndangered(
-                    why: "the recording holds \(recording.heldWALBytes) bytes of WAL, 80% of the budget is \(limit)"),
+                    why: "the recording holds \(recording.heldWALBytes) bytes of WAL of a budget of "
+                        + "\(database.recordingBudgetBytes), and going back writes about \(ownWrites) more"),
                 state)
-        case .stopped: break
+        case .stopped:
+            do {
+                try await ports.data.resumeRecording(release: state.id, policy: state.policy)
+            } catch {
+                logger.warning(
+                    "recording cannot be resumed", metadata: ["release": "\(state.id)", "error": "\(error.message)"])
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ actor ServiceDriver {
     /// The comparison people see; nil outside of watching.
     var progress: WatchProgress?
     private var lastSupervised = ContinuousClock.now - .seconds(60)
+    /// When the data side was last tidied up; long ago after every release.
+    var lastTidied = ContinuousClock.now - .seconds(60)
     private var running: (effect: Effect, phase: Phase, task: Task<Void, Never>)?
 
     init(
@@ -113,7 +115,10 @@ actor ServiceDriver {
             try await take(envelope, &current)
         }
         await cancelEffect()
-        if current.phase.isTerminal { try await finish(current) }
+        if current.phase.isTerminal {
+            try await finish(current)
+            lastTidied = .now - .seconds(60)
+        }
         state = nil
     }
 
@@ -239,6 +244,7 @@ actor ServiceDriver {
     /// Runs the effect, again after a passing failure, until it is done, fails for good or is no longer due.
     private func perform(_ effect: Effect, _ current: ReleaseState) async {
         var wait = Duration.milliseconds(200)
+        var delays: [String: Int] = [:]
         while !Task.isCancelled {
             do {
                 try await make(effect, current)
@@ -254,6 +260,11 @@ actor ServiceDriver {
                 }
                 logger.warning(
                     "effect failed, tries again", metadata: ["release": "\(current.id)", "error": "\(error.message)"])
+                delays[error.message, default: 0] += 1
+                if delays[error.message] == 3, !effect.isWatching {
+                    let hint = error.hint.map { " (hint: \($0))" } ?? ""
+                    inbox.tell(.effectDelayed(reason: error.message + hint), release: current.id)
+                }
                 try? await Task.sleep(for: wait)
                 wait = min(wait * 2, .seconds(5))
             }

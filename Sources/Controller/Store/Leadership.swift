@@ -19,7 +19,11 @@ package struct Leadership: Sendable {
     /// Waits until this daemon leads, runs `lead` with its epoch, and cancels it when the lock's session is lost.
     ///
     /// Returns when `lead` returns or the task is cancelled; after a loss it waits for leadership again.
-    package func run(_ lead: @escaping @Sendable (_ epoch: UInt64) async -> Void) async {
+    ///
+    /// - Parameter lost: called at once when the session is lost, before `lead` has ended.
+    package func run(
+        _ lead: @escaping @Sendable (_ epoch: UInt64) async -> Void, lost: @escaping @Sendable () async -> Void
+    ) async {
         var toldThatItWaits = false
         while !Task.isCancelled {
             do {
@@ -28,10 +32,12 @@ package struct Leadership: Sendable {
                 if isLocked, let epoch = try await takeEpoch(connection) {
                     logger.notice("leads", metadata: ["epoch": "\(epoch)"])
                     toldThatItWaits = false
-                    let isDone = await hold(connection, while: { await lead(epoch) })
+                    let isDone = await hold(connection, while: { await lead(epoch) }) { [logger] in
+                        logger.error("lost leadership", metadata: ["epoch": "\(epoch)"])
+                        await lost()
+                    }
                     await connection.close()
                     if isDone { return }
-                    logger.error("lost leadership", metadata: ["epoch": "\(epoch)"])
                 } else {
                     await connection.close()
                     if !toldThatItWaits { logger.notice("another daemon leads; waiting for it to stop") }
@@ -49,7 +55,9 @@ package struct Leadership: Sendable {
     }
 
     /// - Returns: true when `lead` returned by itself; false when the lock's session was lost.
-    private func hold(_ connection: Connection, while lead: @escaping @Sendable () async -> Void) async -> Bool {
+    private func hold(
+        _ connection: Connection, while lead: @escaping @Sendable () async -> Void, lost: @Sendable () async -> Void
+    ) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await lead()
@@ -66,9 +74,10 @@ package struct Leadership: Sendable {
                 }
                 return true
             }
-            let first = await group.next() ?? true
+            let isDone = await group.next() ?? true
+            if !isDone { await lost() }
             group.cancelAll()
-            return first
+            return isDone
         }
     }
 }

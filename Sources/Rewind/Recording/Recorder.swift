@@ -183,9 +183,13 @@ extension Recorder: RecordingTail {
 
     func durableEnd() async throws(Failure) -> LogSequenceNumber { state.withLock { $0.durable } }
 
+    func canaryTransactions() async throws(Failure) -> Int { status.canaryTransactions }
+
     func suspend() async { await stop() }
 
     func resume() async throws(Failure) {
+        // One that waits before it tries again would let the rollback wait with it.
+        if state.withLock({ !$0.isConnected }) { await stop() }
         start()
         try await awaitStreaming(timeout: .seconds(10))
     }

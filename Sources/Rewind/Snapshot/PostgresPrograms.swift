@@ -25,6 +25,13 @@ struct PostgresPrograms: Sendable {
         return PostgresPrograms(folder: fitting.map { "\(root)/\($0)/bin" })
     }
 
+    /// What libpq says, in English, when the server went away or does not take connections for a while.
+    private static let isLossOfConnection = [
+        "server closed the connection unexpectedly", "could not receive data from server",
+        "could not send data to server", "SSL SYSCALL error", "no connection to the server", "Connection refused",
+        "the database system is", "terminating connection", "crash of another server process",
+    ]
+
     /// Runs one of them to its end.
     ///
     /// - Parameters:
@@ -47,7 +54,7 @@ struct PostgresPrograms: Sendable {
         let complaint: String
         do {
             let result = try await Subprocess.run(
-                executable, arguments: Arguments(arguments), environment: .inherit.updating(Self.environment(settings)),
+                executable, arguments: Arguments(arguments), environment: .inherit.updating(Self.environment(settings, program)),
                 platformOptions: options, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20))
             status = result.terminationStatus
             output = result.standardOutput
@@ -60,7 +67,9 @@ struct PostgresPrograms: Sendable {
         if Task.isCancelled { throw Failure("\(program) was cancelled", isTransient: true) }
         guard status.isSuccess else {
             let lines = complaint.split(separator: "\n").suffix(4).joined(separator: "; ")
-            throw Failure("\(program) ended with \(status): \(lines)")
+            throw Failure(
+                "\(program) ended with \(status): \(lines)",
+                isTransient: Self.isLossOfConnection.contains(where: complaint.contains))
         }
         return output
     }
@@ -71,7 +80,7 @@ struct PostgresPrograms: Sendable {
     }
 
     /// libpq reads these; what the settings do not say must not come from perchd's own environment.
-    private static func environment(_ settings: ConnectionSettings) -> [Environment.Key: String?] {
+    private static func environment(_ settings: ConnectionSettings, _ program: String) -> [Environment.Key: String?] {
         let variables = [
             "host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER",
             "password": "PGPASSWORD", "passfile": "PGPASSFILE", "sslmode": "PGSSLMODE", "sslcert": "PGSSLCERT",
@@ -82,7 +91,8 @@ struct PostgresPrograms: Sendable {
         for (keyword, variable) in variables {
             changes[Environment.Key(stringLiteral: variable)] = .some(settings.parameters[keyword])
         }
-        changes["PGAPPNAME"] = "perchd"
+        changes["PGAPPNAME"] = "perchd \(program)"
+        changes["LC_ALL"] = "C"
         return changes
     }
 }

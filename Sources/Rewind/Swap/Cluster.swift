@@ -54,6 +54,13 @@ struct Cluster: Sendable {
             "\(allowed ? "open" : "close") database \(database)")
     }
 
+    /// - Returns: false when it is there and open.
+    func openClosed(_ database: String) async throws(Failure) -> Bool {
+        guard let found = try await find(database), !found.allowsConnections else { return false }
+        try await allowConnections(to: database, true)
+        return true
+    }
+
     func drop(_ database: String) async throws(Failure) {
         _ = try await query(
             "DROP DATABASE IF EXISTS \(quoteIdentifier(database)) WITH (FORCE)", [], "drop database \(database)")
@@ -71,6 +78,7 @@ struct Cluster: Sendable {
     ///
     /// A session that is just starting may have passed the check of ALLOW_CONNECTIONS and not be in pg_stat_activity yet;
     /// until it is, it holds a lock on the database. So first nobody else may hold that lock, then nobody may be there.
+    /// The server's own processes (autovacuum) have no role, write nothing of the service's and give way to a rename.
     func endSessions(of database: String, oid: String, except pids: [Int32], until end: ContinuousClock.Instant)
         async throws(Failure)
     {
@@ -83,14 +91,17 @@ struct Cluster: Sendable {
                   AND objid = $1::oid AND pid <> ALL ($2::int[]) AND pid <> pg_backend_pid()
                 """, [oid, ours], "see who is connecting to \(database)")
             let sessions = try await query(
-                "SELECT pid, usename, backend_type FROM pg_stat_activity WHERE datid = $1::oid AND pid <> ALL ($2::int[])",
+                """
+                SELECT pid, usename FROM pg_stat_activity
+                WHERE datid = $1::oid AND usesysid IS NOT NULL AND pid <> ALL ($2::int[])
+                """,
                 [oid, ours], "see who is connected to \(database)")
             if starting.scalar == "0", sessions.rows.isEmpty { return }
             let now = ContinuousClock.now
             guard now < end else {
                 throw Failure(
                     "sessions of database \(database) do not end: "
-                        + sessions.rows.map { "\($0[0] ?? "") (\($0[1] ?? $0[2] ?? ""))" }.joined(separator: ", "),
+                        + sessions.rows.map { "\($0[0] ?? "") (\($0[1] ?? ""))" }.joined(separator: ", "),
                     isTransient: true)
             }
             for row in sessions.rows {

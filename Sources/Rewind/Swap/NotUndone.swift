@@ -4,9 +4,11 @@ import Ports
 import Postgres
 
 enum NotUndone {
+    static let outside = "what the canary did outside the database stays done: mail, payments, calls of other services"
+
     static func find(_ live: Connection, canaryChangedSchema: Bool) async throws(Failure) -> [String] {
         var sentences = [
-            "what the canary did outside the database stays done: mail, payments, calls of other services",
+            outside,
             "what stable decided after reading the canary's rows stays decided",
             "stable's statements that found no row because of the canary left no trace to replay",
             "numbers that the canary took from sequences stay unused",

@@ -10,6 +10,8 @@ protocol RecordingTail: Sendable {
     func durableEnd() async throws(Failure) -> LogSequenceNumber
     /// - Throws: when `position` is not durable within `timeout`.
     func awaitDurable(_ position: LogSequenceNumber, timeout: Duration) async throws(Failure)
+    /// The canary's transactions recorded so far.
+    func canaryTransactions() async throws(Failure) -> Int
     /// Ends the recording's session with the server; the slot stays, so nothing is lost if it must go on.
     func suspend() async
     /// Goes on from the slot.

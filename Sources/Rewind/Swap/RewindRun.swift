@@ -45,7 +45,10 @@ struct RewindRun: Sendable {
             summary = try await Aftermath(run: self).finish(cluster, heldSince: nil)
         } else {
             try await reopenAfterCrash(cluster)
-            summary = try await restoreReplaySwitch(cluster)
+            try await recording.resume()
+            summary =
+                try await isNothingToTakeOut(cluster)
+                ? RewindSummary(mode: "none", notUndone: [NotUndone.outside]) : try await restoreReplaySwitch(cluster)
         }
         await cluster.connection.close()
         return summary
@@ -79,10 +82,23 @@ struct RewindRun: Sendable {
         await gate.letGo()
     }
 
+    private func isNothingToTakeOut(_ cluster: Cluster) async throws(Failure) -> Bool {
+        guard try await recording.canaryTransactions() == 0, try await cluster.find(names.restored) == nil else {
+            return false
+        }
+        let live = try await session(names.live, TableFingerprint.pinnedSettings)
+        do {
+            let schema = try await SchemaFingerprint.lines(on: live)
+            await live.close()
+            return Set(schema) == Set(manifest.schema)
+        } catch {
+            throw Failure("cannot read the schema of \(names.live): \(error)", isTransient: true)
+        }
+    }
+
     // MARK: From the snapshot to the end of the recording
 
     private func restoreReplaySwitch(_ cluster: Cluster) async throws(Failure) -> RewindSummary {
-        try await recording.resume()
         let restore = Restore(
             names: names, admin: admin, manifest: manifest, dump: folder.dump.string,
             programs: .fitting(serverVersion: await cluster.connection.serverVersion), faultPoint: faultPoint)
@@ -119,6 +135,7 @@ struct RewindRun: Sendable {
             names.live, TableFingerprint.pinnedSettings + "; SET synchronous_commit = local")
         let notUndone = try await NotUndone.find(control, canaryChangedSchema: replay.canaryChangedSchema)
         try await refusePreparedTransactions(cluster)
+        try await refuseSuperusersSessions(cluster)
 
         var change = Switch(
             run: self, cluster: cluster, control: control, verification: verification, estimate: estimate,
@@ -176,6 +193,23 @@ struct RewindRun: Sendable {
             "database \(names.live) has \(prepared.rows.count) prepared transactions, the oldest is \(first)",
             hint: "live data is untouched; COMMIT PREPARED or ROLLBACK PREPARED them, then ask again", isTransient: true
         )
+    }
+
+    /// Only a superuser may end them, and the switch needs the database empty. Found before anybody has to wait.
+    private func refuseSuperusersSessions(_ cluster: Cluster) async throws(Failure) {
+        let sessions = try await cluster.query(
+            """
+            SELECT a.pid, a.usename, a.application_name
+            FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+            WHERE a.datname = $1 AND r.rolsuper AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+            ORDER BY a.pid
+            """, [names.live], "look for superusers' sessions")
+        guard let first = sessions.rows.first else { return }
+        throw Failure(
+            "superuser \(first[1] ?? "") is in database \(names.live) (pid \(first[0] ?? ""), \(first[2] ?? "")), and "
+                + "Perch's role may not end that session",
+            hint: "live data is untouched; leave the session, or: select pg_terminate_backend(\(first[0] ?? ""))",
+            isTransient: true)
     }
 
     // MARK: Sessions

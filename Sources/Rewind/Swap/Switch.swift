@@ -219,7 +219,7 @@ struct Switch {
 
     // MARK: Back
 
-    /// Opens live again and lets requests go. What cannot be undone now is undone when the rollback is asked for again.
+    /// Opens live again and lets requests go. What cannot be undone now is undone when the rollback is tried again.
     private mutating func undo(_ cause: Failure) async throws(Failure) {
         for connection in verification.live + verification.clone + [control, replay.connection] {
             await connection.close()
@@ -229,11 +229,10 @@ struct Switch {
             try await cluster.allowConnections(to: names.live, true)
             try await cluster.mark(names.restored, .restored(run.release))
         } catch {
-            await run.gate.letGo()
+            // Requests would meet a closed database. The next try opens it; at the latest the hold ends by itself.
             throw Failure(
                 "\(cause.message); and database \(names.live) could not be opened again: \(error.message)",
-                hint: "alter database \(quoteIdentifier(names.live)) allow_connections true; Perch does so when the "
-                    + "rollback is asked for again",
+                hint: "alter database \(quoteIdentifier(names.live)) allow_connections true; Perch does so at its next try",
                 isTransient: true)
         }
         await run.gate.letGo()
