@@ -88,7 +88,7 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
         try await stage.rewind()
         let owner = try await Connection.open(
             stage.server.settings(database: stage.previous, user: "shop_\(stage.database)"))
-        #expect(try await owner.query("SELECT count(*) FROM accounts").scalar == "3")
+        #expect(try await owner.query("SELECT count(*) FROM accounts").scalar == "4")
         await #expect(throws: PostgresError.self) { try await owner.execute("DELETE FROM accounts") }
         await owner.close()
         let superuser = try await Connection.open(stage.server.settings())
