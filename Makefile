@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 # optimised daemon. Where a release build exists, bringing it up to date is quicker still.
 DEMO_MODE ?= $(if $(wildcard .build/release/perchd),release,debug)
 
-.PHONY: help deps build demo test test-system test-demo bench lint format generated clean
+.PHONY: help deps build demo test test-demo bench lint format generated clean
 
 help:
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,12 +25,7 @@ demo: deps ## the whole story on a PostgreSQL of its own; KEEP=1 leaves it runni
 test: deps lint generated ## everything the project proves about itself
 	swift build --build-tests
 	scripts/test-swift.sh
-	swift test --skip-build --disable-xctest --filter 'IntegrationTests.*(PromotionTests|OperatorTests)|ProcessCrashTests'
 	@$(MAKE) --no-print-directory test-demo
-
-test-system: ## whole releases under load and kill -9 at exact places, with the real binaries; long
-	swift build --build-tests
-	scripts/test-swift.sh IntegrationTests CrashTests
 
 test-demo: ## the tests of the demo's shop, traffic and verdict
 	cd demo && $(PYTHON) -B -m unittest

@@ -59,7 +59,7 @@ let package = Package(
         library("Analysis", []),
         library("Traffic", ["Analysis"]),
         library("Ports", ["Releases", "Analysis", "Traffic"]),
-        library("Postgres", ["CLibPQ", "CPosix", logging]),
+        library("Postgres", ["CLibPQ"]),
         library("Policies", ["Releases", yams]),
         library("Triggers", ["Releases", crypto]),
         library("Rewind", ["Postgres", "Releases", "Ports", "CPosix", subprocess, system, logging]),

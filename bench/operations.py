@@ -29,8 +29,8 @@ from traffic import Traffic  # noqa: E402
 
 FOLDER = os.path.join(ROOT, ".demo")
 WEBHOOKS = 60
-PAIRS = 5
-PGBENCH_SECONDS = 8
+PAIRS = 7
+PGBENCH_SECONDS = 15
 
 
 class Bench:
@@ -85,11 +85,10 @@ class Bench:
 
     def _router(self):
         """The process that perchd started as the shop's router."""
-        for name in os.listdir("/proc"):
-            if name.isdigit():
-                command = _command(name)
-                if command[1:2] == [b"router"] and self.perch.binaries.encode() in os.path.dirname(command[0]):
-                    return int(name)
+        program = os.path.realpath(os.path.join(self.perch.binaries, "perchd"))
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            if _command(name)[1:2] == [b"router"] and os.path.realpath(f"/proc/{name}/exe") == program:
+                return int(name)
         raise Failed("the router does not run")
 
     def _verdict(self):
@@ -121,6 +120,7 @@ class Bench:
         self.perch.stop()
         self.perch.start()
         ratios, plain, recorded = [], [], []
+        self._pgbench()  # warms up
         for _ in range(PAIRS):
             plain.append(self._pgbench())
             release = self.perch.trigger(self.good.id, f"bench-{len(plain)}")
@@ -128,7 +128,7 @@ class Bench:
             recorded.append(self._pgbench())
             if len(plain) == PAIRS:
                 self._recovery()
-            checked([os.path.join(self.perch.binaries, "perch"), "--server", f"unix://{self.perch.socket}", "abort", release])
+            self.perch.cli("abort", release)
             self._end(release, "aborted")
             ratios.append(recorded[-1] / plain[-1])
         self._row(

@@ -87,15 +87,15 @@ class Perch:
         return json.loads(answer)["release"]
 
     def show(self, release):
-        return json.loads(self._cli("show", release, "--output", "json"))
+        return json.loads(self.cli("show", release, "--output", "json"))
 
     def quarantine(self, release):
         """Every change that was kept out of the data."""
-        document = json.loads(self._cli("quarantine", "list", release, "--output", "json"))
+        document = json.loads(self.cli("quarantine", "list", release, "--output", "json"))
         return document["changes"] if isinstance(document, dict) else document
 
     def report(self, release):
-        return json.loads(self._cli("report", release, "--format", "json"))
+        return json.loads(self.cli("report", release, "--format", "json"))
 
     def check_alive(self):
         self._server.check_alive()
@@ -105,7 +105,8 @@ class Perch:
         """What PERCH_SERVER must be for `perch`."""
         return f"unix://{self.socket}"
 
-    def _cli(self, *arguments):
+    def cli(self, *arguments):
+        """What `perch` prints; Failed when it does not end with 0."""
         program = os.path.join(self.binaries, "perch")
         return checked([program, *arguments], env=dict(os.environ, PERCH_SERVER=self.server))
 

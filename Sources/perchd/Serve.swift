@@ -69,7 +69,7 @@ struct ControllerService: Service {
     let controller: ReleaseController
 
     func run() async throws {
-        await cancelWhenGracefulShutdown { await controller.run() }
+        try await cancelWhenGracefulShutdown { try await controller.run() }
     }
 }
 

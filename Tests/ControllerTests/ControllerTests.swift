@@ -62,7 +62,7 @@ final class Bench: Sendable {
         let controller = controller()
         return try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask {
-                await controller.run()
+                try await controller.run()
                 return nil
             }
             group.addTask {
@@ -179,7 +179,18 @@ extension ReleaseController {
         #expect(end.phase == "rolled-back")
         #expect(bench.world.table?.canaryShare == 0)
         let arms = await bench.world.running(service: service)
-        #expect(arms.allSatisfy { $0.arm == .stable && $0.commit == first })
+        #expect(arms.count == 2 && arms.allSatisfy { $0.arm == .stable && $0.commit == second })
+    }
+
+    @Test("a store that a newer Perch has migrated is refused")
+    func newerStore() async throws {
+        let bench = try await Bench()
+        try await bench.led { _ in }
+        let connection = try await Connection.open(bench.store)
+        _ = try await connection.query("insert into migration values (9999, 'later', now())")
+        await connection.close()
+        let failure = await #expect(throws: StoreError.self) { try await bench.controller().run() }
+        #expect(failure.map { "\($0)" }?.contains("migration 9999 of a newer Perch") == true)
     }
 
     @Test("a second daemon waits, takes over when the first ends, and goes on")
@@ -190,10 +201,9 @@ extension ReleaseController {
         let other = bench.controller()
         let waiting = Task {
             try await until("the first one leads") { bench.world.calls.contains("first leads") }
-            await other.run()
+            try await other.run()
         }
         defer { waiting.cancel() }
-        var leads = false
         let held: ReleaseID? = try await bench.led { controller in
             bench.world.set { $0.calls.append("first leads") }
             let otherReady = await other.isReady()
@@ -205,8 +215,6 @@ extension ReleaseController {
             return id
         }
         try await until("the other one leads") { await other.isReady() }
-        leads = true
-        #expect(leads)
         let id = try #require(held)
         try await until("promoted by the new leader") {
             (try? await other.promote(id, by: "ada")) != nil

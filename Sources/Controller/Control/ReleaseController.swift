@@ -34,20 +34,29 @@ package actor ReleaseController {
     }
 
     /// Until cancelled: brings the store up to date, waits to lead, drives. Stopping changes no traffic.
-    package func run() async {
+    ///
+    /// - Throws: when the store answers and cannot be brought up to date.
+    package func run() async throws(StoreError) {
+        try await migrate()
+        await leadership.run({ epoch in await self.lead(epoch) }, lost: { await self.stepDown() })
+        await store.close()
+    }
+
+    private func migrate() async throws(StoreError) {
         while !Task.isCancelled {
             do {
                 for name in try await store.migrate() {
                     logger.notice("store migrated", metadata: ["migration": "\(name)"])
                 }
-                break
-            } catch {
-                logger.warning("store cannot be used", metadata: ["error": "\(error)"])
+                return
+            } catch .unreachable(let why) {
+                logger.warning("store cannot be reached, tries again", metadata: ["error": "\(why)"])
                 try? await Task.sleep(for: .seconds(1))
+            } catch {
+                logger.critical("store cannot be brought up to date", metadata: ["error": "\(error)"])
+                throw error
             }
         }
-        await leadership.run({ epoch in await self.lead(epoch) }, lost: { await self.stepDown() })
-        await store.close()
     }
 
     private func lead(_ newEpoch: UInt64) async {

@@ -102,19 +102,26 @@ package actor ReleaseStore {
     /// Brings the schema up to date; several daemons may ask at the same time.
     ///
     /// - Returns: names of the migrations that were applied.
+    /// - Throws: `damaged` when a migration fails, or when a newer Perch has already migrated the store.
     package func migrate() async throws(StoreError) -> [String] {
-        try await transaction { (connection) throws(PostgresError) -> [String] in
+        let known = Set(SQL.migrations.map(\.number))
+        let done = try await transaction { (connection) throws(PostgresError) -> (applied: Set<Int>, names: [String]) in
             _ = try connection.query(SQL.lockMigrations)
             _ = try connection.query(SQL.createMigrationTable)
             let applied = Set(try connection.query(SQL.appliedMigrations).rows.compactMap { $0[0].flatMap { Int($0) } })
             var names: [String] = []
+            guard applied.isSubset(of: known) else { return (applied, names) }
             for migration in SQL.migrations where !applied.contains(migration.number) {
                 try connection.execute(migration.text)
                 _ = try connection.query(SQL.recordMigration, ["\(migration.number)", migration.name])
                 names.append(migration.name)
             }
-            return names
+            return (applied, names)
         }
+        if let newer = done.applied.subtracting(known).max() {
+            throw .damaged("the store has migration \(newer) of a newer Perch; this one knows \(known.max() ?? 0)")
+        }
+        return done.names
     }
 
     // MARK: Services
