@@ -54,7 +54,8 @@ struct PostgresPrograms: Sendable {
         let complaint: String
         do {
             let result = try await Subprocess.run(
-                executable, arguments: Arguments(arguments), environment: .inherit.updating(Self.environment(settings, program)),
+                executable, arguments: Arguments(arguments),
+                environment: .inherit.updating(Self.environment(settings, program)),
                 platformOptions: options, output: .string(limit: 1 << 20), error: .string(limit: 1 << 20))
             status = result.terminationStatus
             output = result.standardOutput

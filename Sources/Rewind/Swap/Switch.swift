@@ -232,7 +232,8 @@ struct Switch {
             // Requests would meet a closed database. The next try opens it; at the latest the hold ends by itself.
             throw Failure(
                 "\(cause.message); and database \(names.live) could not be opened again: \(error.message)",
-                hint: "alter database \(quoteIdentifier(names.live)) allow_connections true; Perch does so at its next try",
+                hint:
+                    "alter database \(quoteIdentifier(names.live)) allow_connections true; Perch does so at its next try",
                 isTransient: true)
         }
         await run.gate.letGo()
