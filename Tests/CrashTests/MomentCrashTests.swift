@@ -45,7 +45,7 @@ extension Crashes {
                 try await customers.settle(40)
                 let ledger = try await perch.ledger(customers, releases: [release], takenBack: [.bad])
                 expectNobodyNoticed(ledger, besides: [.bad])
-                #expect(ledger.missingFromQuarantine == [])
+                #expect(ledger.missingFromQuarantine.prefix(10) == [])
                 try await perch.expectNothingLeft()
             }
         }

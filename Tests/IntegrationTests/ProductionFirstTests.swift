@@ -14,7 +14,8 @@ extension EndToEnd {
         {
             try await PerchSystem.with({
                 $0.budget = "128MiB"
-                $0.steps = ["{share: 30%, for: 60s}"]
+                $0.steps = ["{share: 30%, for: 5m}"]
+                $0.deadline = "10m"
             }) { perch in
                 try await perch.release(.first, ends: "promoted")
                 let customers = perch.startCustomers()
@@ -24,7 +25,7 @@ extension EndToEnd {
                 // A slot cannot advance past a transaction that is open.
                 let ended = try await perch.postgres.whileTransactionIsOpen(of: "shop", database: "shop") {
                     try await Self.write(until: 106, perch)
-                    return try await perch.waitForEnd(of: release, within: .seconds(40))
+                    return try await perch.waitForEnd(of: release, within: .seconds(60))
                 }
                 #expect(ended.summary.phase == "rolled-back", "\(ended.story)")
                 #expect(ended.story.contains("bytes of WAL of a budget of 134217728"), "\(ended.story)")
@@ -32,7 +33,7 @@ extension EndToEnd {
                 try await customers.settle(60)
                 let ledger = try await perch.ledger(customers, releases: [release], takenBack: [.subtle])
                 expectNobodyNoticed(ledger)
-                #expect(ledger.missingFromQuarantine == [])
+                #expect(ledger.missingFromQuarantine.prefix(10) == [])
             }
         }
 
@@ -41,7 +42,8 @@ extension EndToEnd {
         {
             try await PerchSystem.with({
                 $0.budget = "16MiB"
-                $0.steps = ["{share: 30%, for: 60s}"]
+                $0.steps = ["{share: 30%, for: 5m}"]
+                $0.deadline = "10m"
             }) { perch in
                 try await perch.release(.first, ends: "promoted")
                 let customers = perch.startCustomers()
@@ -51,7 +53,7 @@ extension EndToEnd {
                 // A slot cannot advance past a transaction that is open.
                 let ended = try await perch.postgres.whileTransactionIsOpen(of: "shop", database: "shop") {
                     try await Self.write(until: 18, perch)
-                    return try await perch.waitForEnd(of: release, within: .seconds(40))
+                    return try await perch.waitForEnd(of: release, within: .seconds(60))
                 }
                 // Users are back on stable; the canary's writes stay, for without the recording nobody can tell them.
                 #expect(ended.summary.phase == "halted", "\(ended.story)")
@@ -73,8 +75,7 @@ extension EndToEnd {
             while try await perch.postgres.sql(holdsLess, database: "postgres") == "1" {
                 try await perch.postgres.sql(
                     """
-                    insert into ballast select n, string_agg(md5(random()::text), '')
-                        from generate_series(1, 1000) n, generate_series(1, 30) group by n;
+                    insert into ballast select n, repeat(md5(n::text), 50) from generate_series(1, 3000) n;
                     truncate ballast
                     """, database: "postgres")
             }
@@ -102,7 +103,7 @@ extension EndToEnd {
                 try await customers.settle(40)
                 let ledger = try await perch.ledger(customers, releases: [release], takenBack: [.subtle])
                 expectNobodyNoticed(ledger)
-                #expect(ledger.missingFromQuarantine == [])
+                #expect(ledger.missingFromQuarantine.prefix(10) == [])
                 try await perch.expectNothingLeft()
             }
         }

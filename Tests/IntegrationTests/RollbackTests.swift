@@ -21,7 +21,7 @@ extension EndToEnd {
                 let ledger = try await perch.ledger(customers, releases: [release.summary.id], takenBack: [.bad])
                 expectNobodyNoticed(ledger, besides: [.bad])
                 #expect(ledger.count(by: .bad) > 0)
-                #expect(ledger.missingFromQuarantine == [])
+                #expect(ledger.missingFromQuarantine.prefix(10) == [])
                 try await perch.expectNothingLeft()
                 let table = try await perch.table()
                 #expect(table.canary.isEmpty && table.stable.count == 2)
@@ -67,7 +67,7 @@ extension EndToEnd {
                 let ledger = try await perch.ledger(customers, releases: [release], takenBack: [.subtle])
                 expectNobodyNoticed(ledger)
                 #expect(ledger.count(by: .subtle) > 40)
-                #expect(ledger.missingFromQuarantine == [])
+                #expect(ledger.missingFromQuarantine.prefix(10) == [])
                 try await perch.expectNothingLeft()
             }
         }
@@ -121,7 +121,7 @@ extension EndToEnd {
                 try await customers.settle(40)
                 let ledger = try await perch.ledger(customers, releases: [release], takenBack: [.bad])
                 expectNobodyNoticed(ledger, besides: [.bad])
-                #expect(ledger.missingFromQuarantine == [])
+                #expect(ledger.missingFromQuarantine.prefix(10) == [])
                 try await perch.expectNothingLeft()
             }
         }
