@@ -179,7 +179,7 @@ extension ReleaseController {
         #expect(end.phase == "rolled-back")
         #expect(bench.world.table?.canaryShare == 0)
         let arms = await bench.world.running(service: service)
-        #expect(arms.count == 2 && arms.allSatisfy { $0.arm == .stable && $0.commit == second })
+        #expect(arms.count == 2 && arms.allSatisfy { $0.arm == .stable && $0.commit == first })
     }
 
     @Test("a store that a newer Perch has migrated is refused")
