@@ -53,7 +53,9 @@ extension Crashes {
                 first.signal(SIGCONT)
                 try await perch.wait(release, for: ["promoted"])
                 try await customers.settle(40)
-                #expect(await first.status(of: "/readyz") == 503)
+                try await until("the first daemon says that it does not lead", within: .seconds(15)) {
+                    await first.status(of: "/readyz") == 503
+                }
                 let disordered = try await perch.postgres.sql(
                     """
                     select count(*) from (
