@@ -95,10 +95,7 @@ extension Recorder {
         }
         let session = try await Connection.open(server)
         let slot = try await ReplicationSlot.read(file.slot, on: session)
-        let publication = try await session.query(
-            "select pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication where pubname = $1",
-            [file.publication]
-        ).scalar
+        let isPublished = try await isPublished(session)
         await session.close()
         guard let slot else { return "slot \(file.slot) is gone" }
         if slot.isLost {
@@ -108,8 +105,7 @@ extension Recorder {
             return "slot \(file.slot) has confirmed \(slot.confirmed), but the journal ends at \(durable): "
                 + "what lies between is lost"
         }
-        guard publication == "t" else { return "publication \(file.publication) is gone or was altered" }
-        return nil
+        return isPublished ? nil : unpublished
     }
 
     /// Reads until something ends it. All of it runs on the connection's own thread: the disk is waited for there.

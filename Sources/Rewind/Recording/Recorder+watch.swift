@@ -39,12 +39,24 @@ extension Recorder {
             return end(
                 .broken, "slot \(file.slot) was invalidated by the server (\(slot.invalidation ?? slot.walStatus))")
         }
+        // From version 18 on the server streams on without a publication that is gone, and sends nothing of it.
+        guard try await isPublished(connection) else { return end(.broken, unpublished) }
         if slot.heldBytes > settings.budgetBytes {
             end(
                 .overBudget,
                 "slot \(file.slot) held \(slot.heldBytes) bytes of WAL, the budget is \(settings.budgetBytes)")
         }
     }
+
+    /// The publication is there and has every kind of change.
+    func isPublished(_ session: Connection) async throws(PostgresError) -> Bool {
+        try await session.query(
+            "select pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication where pubname = $1",
+            [file.publication]
+        ).scalar == "t"
+    }
+
+    var unpublished: String { "publication \(file.publication) is gone or was altered" }
 
     /// A recording that ended for ever needs no slot, and a slot that nobody reads fills the server's disk.
     func leaveNothingBehind() async {
