@@ -77,6 +77,10 @@ package actor ReleaseController {
         epoch = newEpoch
         await withTaskGroup(of: Void.self) { group in
             for driver in drivers.values { group.addTask { await driver.run() } }
+            if drivers.isEmpty {
+                // A daemon without services leads all the same.
+                group.addTask { while !Task.isCancelled { try? await Task.sleep(for: .seconds(3_600)) } }
+            }
             await group.waitForAll()
         }
         await ports.data.stopRecording()

@@ -18,7 +18,8 @@ package struct Leadership: Sendable {
 
     /// Waits until this daemon leads, runs `lead` with its epoch, and cancels it when the lock's session is lost.
     ///
-    /// Returns when `lead` returns or the task is cancelled; after a loss it waits for leadership again.
+    /// Returns when the task is cancelled. After a loss, or when `lead` returns because a newer leader writes already, it
+    /// waits for leadership again.
     ///
     /// - Parameter lost: called at once when the session is lost, before `lead` has ended.
     package func run(
@@ -32,12 +33,10 @@ package struct Leadership: Sendable {
                 if isLocked, let epoch = try await takeEpoch(connection) {
                     logger.notice("leads", metadata: ["epoch": "\(epoch)"])
                     toldThatItWaits = false
-                    let isDone = await hold(connection, while: { await lead(epoch) }) { [logger] in
-                        logger.error("lost leadership", metadata: ["epoch": "\(epoch)"])
-                        await lost()
-                    }
+                    await hold(connection, while: { await lead(epoch) }, lost: lost)
                     await connection.close()
-                    if isDone { return }
+                    if Task.isCancelled { return }
+                    logger.error("lost leadership", metadata: ["epoch": "\(epoch)"])
                 } else {
                     await connection.close()
                     if !toldThatItWaits { logger.notice("another daemon leads; waiting for it to stop") }
@@ -54,30 +53,28 @@ package struct Leadership: Sendable {
         try await connection.query(SQL.takeLeadership, [holder])[0, "epoch"].flatMap { UInt64($0) }
     }
 
-    /// - Returns: true when `lead` returned by itself; false when the lock's session was lost.
+    /// Until `lead` returns; it is cancelled when the lock's session is lost.
     private func hold(
         _ connection: Connection, while lead: @escaping @Sendable () async -> Void, lost: @Sendable () async -> Void
-    ) async -> Bool {
+    ) async {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 await lead()
-                return true
+                return false
             }
             group.addTask {
                 while !Task.isCancelled {
                     do {
                         _ = try await connection.query("select 1")
                     } catch {
-                        return false
+                        return true
                     }
                     try? await Task.sleep(for: .seconds(1))
                 }
-                return true
+                return false
             }
-            let isDone = await group.next() ?? true
-            if !isDone { await lost() }
+            if await group.next() == true { await lost() }
             group.cancelAll()
-            return isDone
         }
     }
 }
