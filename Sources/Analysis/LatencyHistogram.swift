@@ -39,6 +39,9 @@ package struct LatencyHistogram: Hashable, Sendable, Codable {
         counts[Self.bucket(microseconds: microseconds)] += count
     }
 
+    /// How many lie in buckets above this one.
+    package func above(_ bucket: Int) -> UInt64 { counts[min(bucket + 1, Self.bucketCount)...].reduce(0, +) }
+
     package mutating func add(_ other: LatencyHistogram) {
         for bucket in 0..<Self.bucketCount { counts[bucket] += other.counts[bucket] }
     }
@@ -50,20 +53,22 @@ package struct LatencyHistogram: Hashable, Sendable, Codable {
         return difference
     }
 
-    /// The upper edge of the bucket that holds the quantile, in microseconds; nil when nothing was recorded.
+    /// The bucket that holds the quantile; nil when nothing was recorded.
     ///
     /// - Parameter perMille: the quantile in thousandths, 1...1000 (950 is p95).
-    package func quantile(perMille: Int) -> Double? {
+    package func bucket(perMille: Int) -> Int? {
         let all = total
         guard all > 0 else { return nil }
         let rank = max(1, (all * UInt64(perMille) + 999) / 1_000)
         var seen: UInt64 = 0
-        for bucket in 0..<Self.bucketCount {
-            seen += counts[bucket]
-            if seen >= rank { return Self.upperEdgeMicroseconds(bucket) }
+        return counts.firstIndex { count in
+            seen += count
+            return seen >= rank
         }
-        return nil
     }
+
+    /// The upper edge of the bucket that holds the quantile, in microseconds; nil when nothing was recorded.
+    package func quantile(perMille: Int) -> Double? { bucket(perMille: perMille).map(Self.upperEdgeMicroseconds) }
 }
 
 extension LatencyHistogram {

@@ -13,7 +13,7 @@ package struct VersionCounts: Hashable, Sendable, Codable {
     package var timeouts: UInt64 = 0
     /// The client went away first; neither a success nor a failure.
     package var clientAborts: UInt64 = 0
-    /// Of answered requests: from the last request byte sent to the whole response received.
+    /// Of requests answered without failing: from the last request byte sent to the whole response received.
     package var latency = LatencyHistogram()
 
     package init() {}
@@ -22,6 +22,13 @@ package struct VersionCounts: Hashable, Sendable, Codable {
     package var failures: UInt64 { statusClasses[4] + connectFailures + resets + timeouts }
     /// Requests that say something about the version: all but those the client gave up.
     package var judged: UInt64 { requests - min(requests, clientAborts) }
+
+    /// Latencies in which a timeout is infinitely slow. Other failures are left out: they may be as fast as they like.
+    package var completionTimes: LatencyHistogram {
+        var times = latency
+        if timeouts > 0 { times.record(microseconds: .max, count: timeouts) }
+        return times
+    }
 
     package mutating func add(_ other: VersionCounts) {
         requests += other.requests

@@ -29,7 +29,7 @@ final class ClientHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private var context: ChannelHandlerContext?
     private var mode = Mode.http
 
-    private var exchange: Exchange?
+    private(set) var exchange: Exchange?
     /// The request that is being received has not ended; its exchange may be over already.
     private var requestIsOpen = false
     private var request: AdmittedRequest?

@@ -8,11 +8,31 @@ enum Arm: Hashable, Sendable {
     case stable, canary
 }
 
-/// A request's version and whether it counts.
+/// A request's version, and what the coin was tossed for.
 struct CohortChoice: Hashable, Sendable {
+    enum Unit: Hashable, Sendable {
+        /// A user, by the hash of the cohort key: all requests of a user go where this one goes.
+        case user(UInt64)
+        /// This request alone.
+        case request
+        /// Nothing tells its user from others, so no coin was tossed and it stays on stable. In neither arm.
+        case keyless
+        /// A tester's header asked for the canary. In neither arm.
+        case forced
+    }
+
     var arm: Arm
-    /// A tester's header asked for the canary: counted in neither arm.
-    var isForced: Bool
+    var unit: Unit
+
+    var isForced: Bool { unit == .forced }
+
+    /// The coin chose the version: the request belongs to one of the two arms that are compared.
+    var isTossed: Bool {
+        switch unit {
+        case .user, .request: true
+        case .keyless, .forced: false
+        }
+    }
 }
 
 /// The cohort rule of one table, ready to be asked for every request.
@@ -22,15 +42,16 @@ struct CohortChoice: Hashable, Sendable {
 struct Cohort: Sendable {
     private let rule: CohortRule
     private let hash: SipHash
-    private let share: UInt64
+    /// The canary's share in basis points; 0 while no instance of it serves.
+    let share: Int
     private let hasCanary: Bool
     private let included: [(name: String, value: String)]
 
     init(_ table: RoutingTable) {
         rule = table.cohort
         hash = SipHash(salt: table.cohort.salt)
-        share = UInt64(clamping: table.canaryShare)
         hasCanary = !table.canary.isEmpty
+        share = hasCanary ? min(max(table.canaryShare, 0), 10_000) : 0
         included = table.cohort.includeHeaders.map { (name: $0.key, value: $0.value) }
     }
 
@@ -38,34 +59,39 @@ struct Cohort: Sendable {
     ///   - clientAddress: the client's IP address as text, without port.
     ///   - nonce: a fresh random number, used when every request is chosen by itself.
     func choose(headers: HTTPHeaders, clientAddress: String, nonce: UInt64) -> CohortChoice {
-        guard hasCanary else { return CohortChoice(arm: .stable, isForced: false) }
-        for (name, value) in included where headers.first(name: name) == value {
-            return CohortChoice(arm: .canary, isForced: true)
+        if hasCanary {
+            for (name, value) in included where headers.first(name: name) == value {
+                return CohortChoice(arm: .canary, unit: .forced)
+            }
         }
-        guard share > 0, let place = place(headers: headers, clientAddress: clientAddress, nonce: nonce) else {
-            return CohortChoice(arm: .stable, isForced: false)
+        let unit = unit(headers: headers, clientAddress: clientAddress)
+        let number: UInt64
+        switch unit {
+        case .user(let hash): number = hash
+        case .request: number = nonce
+        case .keyless, .forced: return CohortChoice(arm: .stable, unit: unit)
         }
-        return CohortChoice(arm: place < share ? .canary : .stable, isForced: false)
+        return CohortChoice(arm: number % 10_000 < UInt64(share) ? .canary : .stable, unit: unit)
     }
 
-    /// Where the first present key lands on 0..<10 000; nil when none is present, and such a request stays on stable:
-    /// a user whom nothing tells from others cannot be kept on one version.
+    /// Whom the first key that is present names; a request without any stays on stable: a user whom nothing tells from
+    /// others cannot be kept on one version.
     ///
     /// An empty value counts as absent, otherwise everybody who is logged out would be one user.
-    func place(headers: HTTPHeaders, clientAddress: String, nonce: UInt64) -> UInt64? {
+    func unit(headers: HTTPHeaders, clientAddress: String) -> CohortChoice.Unit {
         for key in rule.keys {
             switch key {
             case .cookie(let name):
-                if let value = Self.cookie(name, in: headers) { return hash.hash(value) % 10_000 }
+                if let value = Self.cookie(name, in: headers) { return .user(hash.hash(value)) }
             case .header(let name):
-                if let value = headers.first(name: name), !value.isEmpty { return hash.hash(value) % 10_000 }
+                if let value = headers.first(name: name), !value.isEmpty { return .user(hash.hash(value)) }
             case .clientAddress:
-                if !clientAddress.isEmpty { return hash.hash(clientAddress) % 10_000 }
+                if !clientAddress.isEmpty { return .user(hash.hash(clientAddress)) }
             case .request:
-                return nonce % 10_000
+                return .request
             }
         }
-        return nil
+        return .keyless
     }
 
     /// The first cookie of this name that is not empty (RFC 6265 section 5.4: `name=value; name=value`).

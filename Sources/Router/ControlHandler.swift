@@ -42,10 +42,14 @@ final class ControlHandler: ChannelInboundHandler {
     }
 
     private func answer(_ head: HTTPRequestHead) -> EventLoopFuture<ControlAnswer> {
-        switch (head.method, head.uri) {
+        // Of all there is, only a report can be asked for with a query.
+        let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let isReport = parts.first == "/report"
+        let query = isReport && parts.count > 1 ? parts[1] : nil
+        return switch (head.method, isReport ? "/report" : head.uri) {
         case (.PUT, "/table"): decoded(RoutingTable.self) { state.put($0) }
         case (.GET, "/table"): now(state.currentTable)
-        case (.GET, "/report"): state.report()
+        case (.GET, "/report"): report(query)
         case (.GET, "/samples"): state.samples()
         case (.POST, "/hold"): decoded(HoldRequest.self) { state.hold($0) }
         case (.POST, "/let-go"): decoded(LetGoRequest.self) { state.letGo($0) }
@@ -54,6 +58,14 @@ final class ControlHandler: ChannelInboundHandler {
             now(.problem(.methodNotAllowed, "no \(head.method.rawValue) at \(head.uri)"))
         default:
             now(.problem(.notFound, "nothing at \(head.uri)"))
+        }
+    }
+
+    private func report(_ query: Substring?) -> EventLoopFuture<ControlAnswer> {
+        do throws(ReportQuery.Mistake) {
+            return state.report(try ReportQuery(query))
+        } catch {
+            return now(.problem(.badRequest, error.text))
         }
     }
 

@@ -20,6 +20,9 @@ final class ControlState {
     private var releaseNumber: UInt64 = 0
     private var hold: Hold?
     private var holds: UInt64 = 0
+    /// Of the release under `releaseNumber`.
+    private var users = Users()
+    private var takeovers: RepeatedTask?
 
     private struct Hold {
         var name: String
@@ -91,7 +94,10 @@ final class ControlState {
     }
 
     private func serve(_ new: RoutingTable) -> EventLoopFuture<Void> {
-        if new.release != table?.release || releaseNumber == 0 { releaseNumber += 1 }
+        if new.release != table?.release || releaseNumber == 0 {
+            releaseNumber += 1
+            users = Users()
+        }
         table = new
         let number = releaseNumber
         return everyLane { $0.serve(new, releaseNumber: number) }.map { _ in }
@@ -104,25 +110,37 @@ final class ControlState {
 
     // MARK: Reports
 
-    func report() -> EventLoopFuture<ControlAnswer> {
-        everyLane { $0.status }.assumeIsolated().map { statuses in .json(.ok, self.report(statuses)) }.nonisolated()
+    /// Takes users over also while nobody asks for reports, so that no event loop has to keep many.
+    func begin() {
+        let me = NIOLoopBound(self, eventLoop: eventLoop)
+        let period = TimeAmount.milliseconds(250)
+        takeovers = eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in
+            let state = me.value
+            state.everyLane { $0.userNews() }.assumeIsolated().whenSuccess { state.take($0) }
+        }
     }
 
-    private func report(_ lanes: [Lane.Status]) -> RouterReport {
-        let now = WallClock.milliseconds()
-        var tally = Tally()
-        for lane in lanes { tally.add(lane.tally) }
-        return RouterReport(
-            boot: boot, epoch: table?.epoch ?? 0, generation: table?.generation ?? 0, release: table?.release ?? "",
-            at: now, stable: tally.stable, canary: tally.canary, forced: tally.forced, refused: tally.refused,
-            inFlightStable: lanes.reduce(0) { $0 + $1.inFlightStable },
-            inFlightCanary: lanes.reduce(0) { $0 + $1.inFlightCanary }, hold: holdState(lanes),
-            recent: tally.recent(now: now / 1_000))
+    func end() { takeovers?.cancel() }
+
+    private func take(_ news: [UserNews]) {
+        users.take(news.filter { $0.releaseNumber == releaseNumber }.map(\.events))
+    }
+
+    func report(_ query: ReportQuery) -> EventLoopFuture<ControlAnswer> {
+        everyLane { ($0.userNews(), $0.reading(query)) }.assumeIsolated().map { lanes in
+            self.take(lanes.map(\.0))
+            let readings = lanes.map(\.1)
+            return .json(
+                .ok,
+                RouterReport(
+                    readings, table: self.table, releaseNumber: self.releaseNumber, users: self.users,
+                    hold: self.holdState(readings.map(\.status)), boot: self.boot, at: WallClock.milliseconds()))
+        }.nonisolated()
     }
 
     func samples() -> EventLoopFuture<ControlAnswer> {
-        everyLane { $0.status }.assumeIsolated().map { statuses in
-            .json(.ok, FailureSamples.report(release: self.table?.release ?? "", statuses.map(\.samples)))
+        everyLane { $0.samples }.assumeIsolated().map { samples in
+            .json(.ok, FailureSamples.report(release: self.table?.release ?? "", samples))
         }.nonisolated()
     }
 
@@ -133,7 +151,7 @@ final class ControlState {
         return hold
     }
 
-    private func holdState(_ lanes: [Lane.Status]) -> HoldState? {
+    private func holdState(_ lanes: [LaneStatus]) -> HoldState? {
         guard let hold = currentHold else { return nil }
         return HoldState(
             name: hold.name, queued: lanes.reduce(0) { $0 + $1.held },

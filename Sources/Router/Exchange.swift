@@ -34,11 +34,11 @@ final class Exchange {
     private(set) var phase = Phase.arrived
 
     var routes: Routes?
-    var choice = CohortChoice(arm: .stable, isForced: false)
+    var choice = CohortChoice(arm: .stable, unit: .keyless)
     /// Whose instances serve it: the choice's, or stable's when the canary could not be reached.
     private(set) var servingArm = Arm.stable
     var isSettled = false
-    private var instance: Instance?
+    private(set) var instance: Instance?
     private(set) var instanceName = ""
     private(set) var tried: [ObjectIdentifier] = []
     private(set) var upstream: UpstreamHandler?
@@ -88,6 +88,7 @@ final class Exchange {
             self.capture = capture
         }
         lane.began(servingArm)
+        lane.dispatched(choice, by: routes, at: countedFrom)
         next()
     }
 

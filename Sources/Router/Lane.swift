@@ -1,5 +1,6 @@
 // Everything one event loop knows: its routes, its connections, its counts, its held requests.
 
+import Analysis
 import Logging
 import NIOCore
 import Traffic
@@ -34,7 +35,8 @@ final class Lane {
     private(set) var isDraining = false
 
     private var tally = Tally()
-    private var samples = FailureSamples()
+    private var users = LaneUsers()
+    private(set) var samples = FailureSamples()
     private var inFlightStable = 0
     private var inFlightCanary = 0
     private var ticks: RepeatedTask?
@@ -69,6 +71,7 @@ final class Lane {
     func serve(_ table: RoutingTable, releaseNumber: UInt64) {
         if releaseNumber != routes?.releaseNumber {
             tally = Tally()
+            users = LaneUsers()
             samples = FailureSamples()
         }
         var kept: [Backend: Instance] = [:]
@@ -77,9 +80,11 @@ final class Lane {
         }
         for (backend, instance) in instances where kept[backend] == nil { instance.retire() }
         instances = kept
+        let cohort = Cohort(table)
+        let place = tally.place(share: cohort.share)
         routes = Routes(
-            table, releaseNumber: releaseNumber, stable: table.stable.compactMap { kept[$0] },
-            canary: table.canary.compactMap { kept[$0] })
+            table, cohort: cohort, releaseNumber: releaseNumber, place: place, countedShare: tally.shares[place].share,
+            stable: table.stable.compactMap { kept[$0] }, canary: table.canary.compactMap { kept[$0] })
         connectionFreed()
     }
 
@@ -166,28 +171,49 @@ final class Lane {
 
     func refused() { tally.refuse() }
 
-    func settle(_ outcome: Outcome, _ choice: CohortChoice, at milliseconds: Int64) {
-        tally.settle(outcome, choice, second: milliseconds / 1_000)
+    /// A version was chosen. One that has no instance takes nobody, so the request is refused and counts in neither.
+    func dispatched(_ choice: CohortChoice, by routes: Routes, at now: NIODeadline) {
+        guard !routes.instances(choice.arm).isEmpty else { return }
+        tally.dispatch(choice, place: routes.place)
+        if routes.countsUsers, case .user(let user) = choice.unit {
+            users.see(user, choice.arm, share: routes.countedShare, at: now.uptimeNanoseconds)
+        }
+    }
+
+    /// - Parameters:
+    ///   - routes: those under which the version was chosen.
+    ///   - at: milliseconds since 1970.
+    func settle(_ outcome: Outcome, _ choice: CohortChoice, by routes: Routes, instance: String, at now: Int64) {
+        tally.settle(outcome, choice, place: routes.place, instance: instance, second: now / 1_000)
+        if routes.countsUsers, outcome.isFailure, case .user(let user) = choice.unit {
+            users.fail(user, choice.arm, share: routes.countedShare, at: NIODeadline.now().uptimeNanoseconds)
+        }
     }
 
     func keep(_ sample: FailureSample) { samples.add(sample) }
 
-    /// What one event loop contributes to a report.
-    struct Status: Sendable {
-        var tally: Tally
-        var samples: FailureSamples
-        var inFlightStable: Int
-        var inFlightCanary: Int
-        var held: Int
-        /// Connections of clients, and tunnels.
-        var clients: Int
+    var status: LaneStatus {
+        LaneStatus(inFlightStable: inFlightStable, inFlightCanary: inFlightCanary, held: hold?.count ?? 0)
     }
 
-    var status: Status {
-        Status(
-            tally: tally, samples: samples, inFlightStable: inFlightStable, inFlightCanary: inFlightCanary,
-            held: hold?.count ?? 0, clients: clients.count)
+    /// Requests in flight are looked at here, one by one, and not while they pass.
+    func reading(_ query: ReportQuery) -> Reading {
+        let now = NIODeadline.now()
+        var tally = tally
+        var byInstance: [String: Int] = [:]
+        for case let exchange? in clients.values.map(\.exchange) {
+            if exchange.isOnInstance { byInstance[exchange.instanceName, default: 0] += 1 }
+            guard exchange.isCounted, let routes = exchange.routes else { continue }
+            tally.noteInFlight(
+                exchange.choice.arm, place: routes.place,
+                isOverdue: exchange.isInFlight(forMicroseconds: query.overdueAfterMicroseconds, at: now))
+        }
+        return Reading(
+            releaseNumber: routes?.releaseNumber ?? 0, tally: tally, inFlightByInstance: byInstance, status: status)
     }
+
+    /// What is new since the last time.
+    func userNews() -> UserNews { UserNews(releaseNumber: routes?.releaseNumber ?? 0, events: users.handOver()) }
 
     // MARK: Holding
 
@@ -243,20 +269,5 @@ final class Lane {
         for tunnel in tunnels.values { tunnel.close() }
         for instance in instances.values { instance.retire() }
         emptied?.succeed()
-    }
-}
-
-/// A small fast generator (Steele, Lea and Flood 2014) for choices that need no secrecy.
-struct SplitMix64 {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
     }
 }

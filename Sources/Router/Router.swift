@@ -16,7 +16,7 @@ import Traffic
 /// |---|---|---|
 /// | `PUT /table` | `RoutingTable` | 200 `{"epoch","generation","kept"}` once every event loop serves it; 409 when it is older than the one served, or differs under the same number; 400 |
 /// | `GET /table` | | 200 `RoutingTable`; 404 before the first one |
-/// | `GET /report` | | 200 `RouterReport` |
+/// | `GET /report?overdue_after=MICROSECONDS` | | 200 `RouterReport`; 400. Without a query overdue is what has been in flight for more than 250 000 |
 /// | `GET /samples` | | 200 `SampleReport` |
 /// | `POST /hold` | `HoldRequest` | 200 `HoldState` once no event loop sends a new request on; 409 when held under another name |
 /// | `POST /let-go` | `{"name"}` | 200; 409 when held under another name; nothing happens when nothing is held |
@@ -42,6 +42,7 @@ package final class Router: Sendable {
         var lanes: [LaneReference]
         var service: any Channel
         var controlChannel: any Channel
+        var controlState: NIOLoopBound<ControlState>
     }
 
     package init(settings: RouterSettings, logger: Logger) {
@@ -117,6 +118,7 @@ package final class Router: Sendable {
         drained.whenComplete { _ in over.succeed() }
         try? await over.futureResult.get()
         alarm.cancel()
+        try? await loop.submit { running.controlState.value.end() }.get()
         for lane in running.lanes { _ = try? await lane.ask { $0.close() }.get() }
         // Still bound, so the name is still ours.
         ControlSocket.remove(settings.controlSocket)
@@ -133,8 +135,10 @@ package final class Router: Sendable {
         let service = try await listen(workers: workers, lanes: lanes)
         do {
             let controlChannel = try await listenForControl(group: control, state: state)
+            try await control.next().submit { state.value.begin() }.get()
             return Running(
-                workers: workers, control: control, lanes: lanes, service: service, controlChannel: controlChannel)
+                workers: workers, control: control, lanes: lanes, service: service, controlChannel: controlChannel,
+                controlState: state)
         } catch {
             try? await service.close()
             throw error

@@ -1,4 +1,5 @@
-// Counts of one event loop, and their sum. Pure: the clock is an argument.
+// Counts of one event loop, and their sum: by version and by the share under which it was chosen. Pure: the clock is an
+// argument.
 
 import Analysis
 import Traffic
@@ -18,40 +19,110 @@ enum Outcome: Hashable, Sendable {
 }
 
 /// Cumulative counts since a release began, and the last minute by seconds.
+///
+/// A request settles in one call, all its counts at once: a copy of this value is a sum of whole requests.
 struct Tally: Hashable, Sendable {
     static let seconds = 60
+    /// Bound of the different shares that are counted by themselves. A policy has at most 100 steps.
+    static let shareBound = 128
 
-    private(set) var stable = VersionCounts()
-    private(set) var canary = VersionCounts()
+    /// By the share under which the coin was tossed, in order of first use.
+    private(set) var shares: [ShareCounts] = []
+    /// Requests for which no coin was tossed, because nothing tells their users from others. All on stable.
+    private(set) var keyless = VersionCounts()
     private(set) var forced: UInt64 = 0
     private(set) var refused: UInt64 = 0
+    /// Failures of the canary by the instance that had them.
+    private(set) var canaryFailures: [String: UInt64] = [:]
     /// A ring: the place of a second is its number modulo 60.
     private var ring = [EpochCounts](repeating: EpochCounts(second: .min), count: Tally.seconds)
 
-    mutating func settle(_ outcome: Outcome, _ choice: CohortChoice, second: Int64) {
-        guard !choice.isForced else {
+    /// Where requests of this share are counted from now on: an index of `shares`.
+    ///
+    /// Shares beyond the bound are counted as 0, where both versions are held to their limits and nothing is compared:
+    /// at any other share the coin would be taken for one that it was not.
+    mutating func place(share: Int) -> Int {
+        if let place = shares.firstIndex(where: { $0.share == share }) { return place }
+        if share != 0, shares.count >= Self.shareBound - 1 { return place(share: 0) }
+        shares.append(ShareCounts(share: share))
+        return shares.count - 1
+    }
+
+    /// A request was given to a version. Users are remembered elsewhere; here one without a key is a user of its own.
+    mutating func dispatch(_ choice: CohortChoice, place: Int) {
+        guard choice.unit == .request else { return }
+        shares[place].counts(choice.arm) { $0.addUsers(UserCounts(seen: 1)) }
+    }
+
+    /// - Parameters:
+    ///   - place: of the share under which the coin was tossed.
+    ///   - instance: the one that answered or failed; empty when none was reached.
+    mutating func settle(_ outcome: Outcome, _ choice: CohortChoice, place: Int, instance: String, second: Int64) {
+        switch choice.unit {
+        case .forced:
             forced += 1
             return
+        case .keyless:
+            keyless.settle(outcome)
+        case .user:
+            shares[place].counts(choice.arm) { $0.settled.settle(outcome) }
+        case .request:
+            shares[place].counts(choice.arm) {
+                $0.settled.settle(outcome)
+                if outcome.isFailure { $0.addUsers(UserCounts(failed: 1)) }
+            }
         }
-        let place = Int(second.quotientAndRemainder(dividingBy: Int64(Self.seconds)).remainder.magnitude)
-        if ring[place].second != second { ring[place] = EpochCounts(second: second) }
+        let index = Int(second.quotientAndRemainder(dividingBy: Int64(Self.seconds)).remainder.magnitude)
+        if ring[index].second != second { ring[index] = EpochCounts(second: second) }
         switch choice.arm {
         case .stable:
-            stable.settle(outcome)
-            ring[place].stable.settle(outcome)
+            ring[index].stable.settle(outcome)
         case .canary:
-            canary.settle(outcome)
-            ring[place].canary.settle(outcome)
+            ring[index].canary.settle(outcome)
+            if outcome.isFailure, !instance.isEmpty { canaryFailures[instance, default: 0] += 1 }
         }
     }
 
     mutating func refuse() { refused += 1 }
 
+    /// One more request in flight. For a copy that is read: the counts themselves hold settled requests only.
+    mutating func noteInFlight(_ arm: Arm, place: Int, isOverdue: Bool) {
+        shares[place].counts(arm) {
+            $0.inFlight += 1
+            if isOverdue { $0.overdue += 1 }
+        }
+    }
+
+    /// Everything of the release that went to stable, or to the canary, by the choice of its version.
+    var stable: VersionCounts { shares.reduce(into: keyless) { $0.add($1.stable.settled) } }
+    var canary: VersionCounts { shares.reduce(into: VersionCounts()) { $0.add($1.canary.settled) } }
+
+    /// What the judge takes in, smallest share first.
+    ///
+    /// - Parameter users: nil where the coin is tossed for each request.
+    func counts(boot: String, users: Users?) -> TrafficCounts {
+        var counted = shares.sorted { $0.share < $1.share }
+        for place in counted.indices {
+            for arm in [Arm.stable, .canary] {
+                let share = counted[place].share
+                counted[place].counts(arm) {
+                    if let users { $0.addUsers(users.counts(arm, share: share)) } else { $0.users = nil }
+                }
+            }
+        }
+        return TrafficCounts(boot: boot, shares: counted, canaryFailures: canaryFailures)
+    }
+
     mutating func add(_ other: Tally) {
-        stable.add(other.stable)
-        canary.add(other.canary)
+        for counts in other.shares {
+            let place = place(share: counts.share)
+            shares[place].stable.add(counts.stable)
+            shares[place].canary.add(counts.canary)
+        }
+        keyless.add(other.keyless)
         forced += other.forced
         refused += other.refused
+        canaryFailures.merge(other.canaryFailures, uniquingKeysWith: +)
         for place in ring.indices where other.ring[place].second != .min {
             if ring[place].second == other.ring[place].second {
                 ring[place].stable.add(other.ring[place].stable)
@@ -66,6 +137,25 @@ struct Tally: Hashable, Sendable {
     func recent(now second: Int64) -> [EpochCounts] {
         ring.filter { $0.second > second - Int64(Self.seconds) && $0.second <= second }
             .sorted { $0.second < $1.second }
+    }
+}
+
+extension ShareCounts {
+    fileprivate mutating func counts(_ arm: Arm, _ change: (inout ArmCounts) -> Void) {
+        if arm == .stable { change(&stable) } else { change(&canary) }
+    }
+}
+
+extension ArmCounts {
+    fileprivate mutating func add(_ other: ArmCounts) {
+        settled.add(other.settled)
+        inFlight += other.inFlight
+        overdue += other.overdue
+        if let more = other.users { addUsers(more) }
+    }
+
+    fileprivate mutating func addUsers(_ more: UserCounts) {
+        users = UserCounts(seen: (users?.seen ?? 0) + more.seen, failed: (users?.failed ?? 0) + more.failed)
     }
 }
 

@@ -2,7 +2,10 @@
 
 package import Analysis
 
-/// Cumulative counts since the router began to serve `release`; a lost or doubled report changes nothing.
+/// Cumulative counts since the router began to serve `release`; a lost, doubled or late report changes nothing.
+///
+/// Each request settles once, with all its counts. `stable` is the sum of stable in `counts` and of `keyless`, `canary` the
+/// sum of canary in `counts`.
 package struct RouterReport: Hashable, Sendable, Codable {
     /// Changes with every start of the router: counts of different boots do not continue each other.
     package var boot: String
@@ -13,6 +16,12 @@ package struct RouterReport: Hashable, Sendable, Codable {
     package var at: Int64
     package var stable: VersionCounts
     package var canary: VersionCounts
+    /// The same by the share under which the version was chosen, without requests for which no coin was tossed; with
+    /// those in flight and, where users are given to the versions, with users. For judging.
+    package var counts: TrafficCounts
+    /// Of `stable`: requests that went there because nothing tells their users from others. They are in neither arm of
+    /// `counts`: such users are not like the rest, and no coin chose for them.
+    package var keyless: VersionCounts
     /// Requests forced in by header: counted apart, judged never.
     package var forced: UInt64
     /// Requests for which no instance could be reached because the table has none, or the hold's queue overflowed.
@@ -27,7 +36,8 @@ package struct RouterReport: Hashable, Sendable, Codable {
 
     package init(
         boot: String, epoch: UInt64, generation: UInt64, release: String, at: Int64, stable: VersionCounts,
-        canary: VersionCounts, forced: UInt64, refused: UInt64, inFlightStable: Int, inFlightCanary: Int,
+        canary: VersionCounts, counts: TrafficCounts, keyless: VersionCounts = VersionCounts(), forced: UInt64,
+        refused: UInt64, inFlightStable: Int, inFlightCanary: Int,
         inFlightByInstance: [String: Int] = [:], hold: HoldState?, recent: [EpochCounts]
     ) {
         self.boot = boot
@@ -37,6 +47,8 @@ package struct RouterReport: Hashable, Sendable, Codable {
         self.at = at
         self.stable = stable
         self.canary = canary
+        self.counts = counts
+        self.keyless = keyless
         self.forced = forced
         self.refused = refused
         self.inFlightStable = inFlightStable

@@ -147,7 +147,8 @@ private let fakePerchd = #"""
             try await router.apply(table(1, 1), listen: "127.0.0.1:8080")
             let report = RouterReport(
                 boot: "b", epoch: 1, generation: 1, release: "shop-1", at: 5, stable: VersionCounts(),
-                canary: VersionCounts(), forced: 1, refused: 0, inFlightStable: 2, inFlightCanary: 3, hold: nil,
+                canary: VersionCounts(), counts: TrafficCounts(boot: "b", shares: []), forced: 1, refused: 0,
+                inFlightStable: 2, inFlightCanary: 3, hold: nil,
                 recent: [])
             let samples = SampleReport(release: "shop-1", samples: [], dropped: 4, firstFailureAt: 9)
             let folder = "\(scratch.data)/routers/shop"

@@ -88,8 +88,9 @@ final class Bench: Sendable {
     @discardableResult
     func put(_ table: RoutingTable) async throws -> Answer { try await control("PUT /table", json: table) }
 
-    func report() async throws -> RouterReport {
-        try JSONDecoder().decode(RouterReport.self, from: Data(try await control("GET /report").body))
+    func report(overdueAfterMicroseconds: UInt64? = nil) async throws -> RouterReport {
+        let query = overdueAfterMicroseconds.map { "?overdue_after=\($0)" } ?? ""
+        return try JSONDecoder().decode(RouterReport.self, from: Data(try await control("GET /report\(query)").body))
     }
 
     func samples() async throws -> SampleReport {

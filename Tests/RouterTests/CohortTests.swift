@@ -66,18 +66,41 @@ private func arm(_ table: RoutingTable, _ fields: HTTPHeaders, address: String =
         #expect((800...1_200).contains(moved))
     }
 
-    @Test func `the first key present decides`() {
+    @Test func `the first key present names the user`() {
         let keys: [CohortRule.Key] = [.cookie("session"), .header("x-user-id"), .clientAddress]
         let cohort = Cohort(table(share: 5_000, keys: keys))
-        let place = { (fields: HTTPHeaders, address: String) in
-            cohort.place(headers: fields, clientAddress: address, nonce: 0)
+        let unit = { (fields: HTTPHeaders, address: String) in
+            cohort.unit(headers: fields, clientAddress: address)
         }
         #expect(
-            place(["Cookie": "a=b; session=x", "X-User-Id": "7"], "10.0.0.1") == place(["Cookie": "session=x"], ""))
-        #expect(place(["Cookie": "session=", "X-User-Id": "7"], "10.0.0.1") == place(["X-User-Id": "7"], ""))
-        #expect(place(["Cookie": "mysession=x"], "10.0.0.1") == place([:], "10.0.0.1"))
-        #expect(place([:], "") == nil)
-        #expect(arm(table(share: 9_999, keys: [.cookie("session")]), [:]) == .stable)
+            unit(["Cookie": "a=b; session=x", "X-User-Id": "7"], "10.0.0.1") == unit(["Cookie": "session=x"], ""))
+        #expect(unit(["Cookie": "session=", "X-User-Id": "7"], "10.0.0.1") == unit(["X-User-Id": "7"], ""))
+        #expect(unit(["Cookie": "mysession=x"], "10.0.0.1") == unit([:], "10.0.0.1"))
+        #expect(unit(["Cookie": "session=x"], "") != unit(["Cookie": "session=y"], ""))
+    }
+
+    @Test(arguments: [0, 1, 9_999, 10_000])
+    func `without a key nobody tosses a coin, and the request stays on stable`(share: Int) {
+        let keyless = CohortChoice(arm: .stable, unit: .keyless)
+        #expect(Cohort(table(share: share)).choose(headers: [:], clientAddress: "a", nonce: 0) == keyless)
+        #expect(!keyless.isTossed && !keyless.isForced)
+        let last = Cohort(table(share: share, keys: [.cookie("session"), .request]))
+        #expect(
+            last.choose(headers: [:], clientAddress: "a", nonce: 0)
+                == CohortChoice(arm: share > 0 ? .canary : .stable, unit: .request))
+    }
+
+    @Test func `while no canary serves the share is 0, and users are told apart all the same`() {
+        var without = table(share: 5_000)
+        without.canary = []
+        #expect(Cohort(without).share == 0)
+        #expect(Cohort(table(share: 5_000)).share == 5_000)
+        let fields: HTTPHeaders = ["Cookie": "session=x"]
+        let choices = [without, table(share: 0), table(share: 10_000)].map {
+            Cohort($0).choose(headers: fields, clientAddress: "", nonce: 0)
+        }
+        #expect(choices.map(\.arm) == [.stable, .stable, .canary])
+        #expect(Set(choices.map(\.unit)).count == 1 && choices.allSatisfy(\.isTossed))
     }
 
     @Test func `per request the share is the share of the nonces`() {
@@ -91,10 +114,10 @@ private func arm(_ table: RoutingTable, _ fields: HTTPHeaders, address: String =
         let choose = { (table: RoutingTable, value: String) in
             Cohort(table).choose(headers: ["X-Canary": value], clientAddress: "", nonce: 0)
         }
-        #expect(choose(table(share: 0), "always") == CohortChoice(arm: .canary, isForced: true))
-        #expect(choose(table(share: 0), "never") == CohortChoice(arm: .stable, isForced: false))
+        #expect(choose(table(share: 0), "always") == CohortChoice(arm: .canary, unit: .forced))
+        #expect(choose(table(share: 0), "never") == CohortChoice(arm: .stable, unit: .keyless))
         var without = table(share: 0)
         without.canary = []
-        #expect(choose(without, "always") == CohortChoice(arm: .stable, isForced: false))
+        #expect(choose(without, "always") == CohortChoice(arm: .stable, unit: .keyless))
     }
 }

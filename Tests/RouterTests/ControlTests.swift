@@ -41,6 +41,12 @@ extension Live {
                     ("POST /hold", #"{"name":"","deadlineMilliseconds":1,"maximumQueued":1}"#, 400),
                     ("POST /hold", #"{"name":"a","deadlineMilliseconds":0,"maximumQueued":1}"#, 400),
                     ("DELETE /table", nil, 405), ("GET /hold", nil, 405), ("GET /nowhere", nil, 404),
+                    ("GET /report?overdue_after=", nil, 400), ("GET /report?overdue_after", nil, 400),
+                    ("GET /report?", nil, 400), ("GET /report?overdue_after=1.5", nil, 400),
+                    ("GET /report?overdue_after=-1", nil, 400), ("GET /report?overdue_after=+1", nil, 400),
+                    ("GET /report?overdue_after=18446744073709551616", nil, 400),
+                    ("GET /report?overdue_after=1&overdue_after=2", nil, 400), ("GET /report?after=1", nil, 400),
+                    ("POST /report?overdue_after=1", nil, 405), ("GET /table?overdue_after=1", nil, 404),
                 ] as [(String, String?, Int)] {
                     let answer = try await bench.control(line, body)
                     #expect(answer.status == status, "\(line)")
@@ -48,6 +54,7 @@ extension Live {
                     #expect(answer.text.contains(#""detail":"#), "\(line)")
                 }
                 #expect(try await bench.control("GET /healthz").status == 200)
+                #expect(try await bench.control("GET /report?overdue_after=18446744073709551615").status == 200)
                 var wrong = RoutingTable.serving(stable: [])
                 wrong.canaryShare = 5
                 let answer = try await bench.put(wrong)

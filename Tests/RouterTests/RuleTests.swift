@@ -1,6 +1,5 @@
-// Goal: which instance, which retry, which table, which count. Method: the pure rules as tables.
+// Goal: which instance, which retry, which table, which samples. Method: the pure rules as tables.
 
-import Analysis
 import Testing
 import Traffic
 
@@ -69,27 +68,6 @@ private func load(_ inFlight: Int, full: Bool = false, aside: Bool = false, trie
             #expect(wrong.mistake != nil)
             if case .malformed = TableVerdict(wrong, current: nil) {} else { Issue.record("taken: \(wrong)") }
         }
-    }
-
-    @Test func `counts go to the arm and the second, forced ones to neither`() {
-        var one = Tally()
-        var two = Tally()
-        let canary = CohortChoice(arm: .canary, isForced: false)
-        let stable = CohortChoice(arm: .stable, isForced: false)
-        one.settle(.answered(status: 200, microseconds: 5), canary, second: 100)
-        one.settle(.answered(status: 503, microseconds: 9), canary, second: 159)
-        one.settle(.timeout, stable, second: 159)
-        two.settle(.clientAbort, stable, second: 159)
-        two.settle(.answered(status: 200, microseconds: 1), CohortChoice(arm: .canary, isForced: true), second: 160)
-        two.settle(.connectFailure, canary, second: 160)
-        two.refuse()
-        one.add(two)
-        #expect(one.canary.requests == 3 && one.canary.failures == 2 && one.canary.latency.total == 2)
-        #expect(one.stable.requests == 2 && one.stable.timeouts == 1 && one.stable.clientAborts == 1)
-        #expect(one.forced == 1 && one.refused == 1)
-        // Second 160 took the place of second 100.
-        #expect(one.recent(now: 160).map(\.second) == [159, 160])
-        #expect(one.recent(now: 160)[0].stable.requests == 2)
     }
 
     @Test func `the first and the last failures are kept`() {

@@ -1,0 +1,138 @@
+// How strict judging is: every number it is held to, with the defaults. Pure values.
+
+/// What a release is judged by. A value with every default filled in; the policy of a service changes some.
+package struct JudgingSettings: Hashable, Sendable, Codable {
+    /// What the coin is tossed for.
+    package enum Unit: String, Hashable, Sendable, Codable, CaseIterable {
+        /// Each request by itself.
+        case request
+        /// A user stays with a version: his first failure of a release counts, the others say nothing new.
+        case user
+    }
+
+    /// What is done while both versions break a limit: nobody knows then what the canary is like.
+    package enum SharedIncident: String, Hashable, Sendable, Codable, CaseIterable {
+        /// The canary keeps its share, no step ends.
+        case hold
+        /// The canary's share is 0 until it is over.
+        case drain
+        case rollBack = "roll-back"
+    }
+
+    package var unit = Unit.request
+    /// alpha: the chance that a canary that is no worse is rolled back, in (0, 1).
+    package var falseAlarmRate = 0.01
+    /// What the canary's failure rate may be and still count as no worse.
+    package var errors = ErrorNull()
+    /// delta_ok: a step passes when the canary is shown to fail less than this more often than stable; in (0, 1).
+    package var provenExcess = 0.005
+    /// nil: latency is not judged.
+    package var latency: Latency? = Latency()
+    /// Shares of the two metrics in the wealth; only their ratio counts.
+    package var errorsWeight = 0.6
+    package var latencyWeight = 0.4
+    /// Bad canary units without which nothing is rolled back, however strong the evidence.
+    package var minimumFailures: UInt64 = 3
+    /// E-value at which a step passes: a canary worse by `provenExcess` passes it in at most 1 of so many releases.
+    package var advanceEvidence = 20.0
+    /// No step passes while there is this much wealth against the canary.
+    package var advanceWealthMax = 10.0
+    /// E-value at which the split of the traffic is not the one that was asked for.
+    package var routingEvidence = 10_000.0
+    /// Limits of the new version alone.
+    package var limits = AbsoluteLimits()
+    /// Wealth at which a version that has all traffic breaks a limit.
+    package var limitEvidence = 1_000.0
+    package var sharedIncident = SharedIncident.hold
+    /// The longest release in minutes: cash is at stake in equal parts until then.
+    package var longestReleaseMinutes = 1_440
+    /// After how long the router gives a request up.
+    package var requestTimeoutMilliseconds: Int64 = 30_000
+    /// A step lasts at least this, so that the slow requests of its beginning have settled.
+    package var settleMilliseconds: Int64 = 40_000
+    /// How much longer than its minimum a step may lack evidence before it is held.
+    package var patienceMilliseconds: Int64 = 600_000
+
+    package init() {}
+
+    /// A quantile in thousandths, and what its advance test proves.
+    package struct Quantile: Hashable, Sendable, Codable {
+        package var perMille: Int
+        /// A step passes when the canary is shown to be slow less than this more often than stable; in (0, 1).
+        package var provenExcess: Double
+
+        package init(perMille: Int, provenExcess: Double) {
+            self.perMille = perMille
+            self.provenExcess = provenExcess
+        }
+    }
+
+    package struct Latency: Hashable, Sendable, Codable {
+        package var quantiles = [
+            Quantile(perMille: 500, provenExcess: 0.05),
+            Quantile(perMille: 950, provenExcess: 0.02),
+            Quantile(perMille: 990, provenExcess: 0.01),
+        ]
+        /// How much slower still counts as no slower: 0.1 is 10 %. Rounded to whole buckets of 9.05 %.
+        package var margin = 0.1
+        /// Added to it, in microseconds.
+        package var marginMicroseconds: Int64 = 0
+        /// Stable requests without which a quantile of stable is not known.
+        package var minimumSamples: UInt64 = 1_000
+        /// Share of failed requests in either version above which latency says nothing.
+        package var pauseAbove = 0.1
+
+        package init() {}
+    }
+
+    /// The null of the failures: a user who stays counts once, so no excess is granted to each of his requests.
+    var errorNull: ErrorNull { unit == .user ? ErrorNull(ratio: errors.ratio, excess: 0) : errors }
+
+    /// Latency of requests is not judged when users were given to the versions, not requests.
+    var judgedLatency: Latency? { unit == .user ? nil : latency }
+
+    /// 1/alpha.
+    var rollbackEvidence: Double { 1 / falseAlarmRate }
+
+    func combined(errors: Double, latency: Double?) -> Double {
+        guard let latency else { return errors }
+        return (errorsWeight * errors + latencyWeight * latency) / (errorsWeight + latencyWeight)
+    }
+}
+
+/// The limits one version is held to, whatever the other does.
+package struct AbsoluteLimits: Hashable, Sendable, Codable {
+    /// Highest share of failed requests in basis points.
+    package var errorsMaxBasisPoints = 100
+    package var latency: [Latency] = []
+
+    /// A quantile in thousandths and its limit in microseconds.
+    package struct Latency: Hashable, Sendable, Codable {
+        package var perMille: Int
+        package var maxMicroseconds: Int64
+
+        package init(perMille: Int, maxMicroseconds: Int64) {
+            self.perMille = perMille
+            self.maxMicroseconds = maxMicroseconds
+        }
+    }
+
+    package init(errorsMaxBasisPoints: Int = 100, latency: [Latency] = []) {
+        self.errorsMaxBasisPoints = errorsMaxBasisPoints
+        self.latency = latency
+    }
+
+    /// The highest share of bad requests under each limit: failures first, then each latency limit.
+    var rates: [Double] { [Double(errorsMaxBasisPoints) / 10_000] + latency.map { 1 - Double($0.perMille) / 1_000 } }
+
+    /// Requests that settled under each limit, in the order of ``rates``.
+    func trials(_ counts: VersionCounts) -> [ContingencyTable.Trials] {
+        let times = counts.completionTimes
+        let all = times.total
+        return [.init(bad: counts.failures, total: counts.judged)]
+            + latency.map { limit in
+                let edge = LatencyHistogram.bucket(microseconds: UInt64(max(0, limit.maxMicroseconds)))
+                return .init(bad: times.above(edge), total: all)
+            }
+    }
+}

@@ -1,0 +1,150 @@
+// From wealth and evidence to what follows. The order is the order of urgency. Pure: no clock, no I/O.
+
+extension ReleaseTest {
+    /// - Parameter hasNews: a router answered: without that nothing passes.
+    mutating func decide(isCanaryReady: Bool, hasNews: Bool) -> Judgement {
+        if let withheld { return awaitInstances(withheld, isCanaryReady: isCanaryReady) }
+        if var reached = reachedVerdict() {
+            guard reached.leading == .errors, outage.isOutage else { return rollBack(reached) }
+            guard outage.excuses(at: now) else {
+                reached.cause = .outage
+                return rollBack(reached)
+            }
+            withheld = reached
+            return .hold(.instance(failingInstances))
+        }
+        if let incident = SharedIncident.first(
+            in: rates.rates(ofLast: 60, at: now), limits: settings.limits, minimumFailures: settings.minimumFailures,
+            isDrained: isDrained)
+        {
+            return meet(incident)
+        }
+        isDrained = false
+        if routing.evidence >= settings.routingEvidence { return .hold(.routing(mismatch)) }
+        let missing = missingEvidence()
+        guard let step else { return .goOn(missing) }
+        let isProven =
+            missing.metric == nil && missing.wealth == nil && missing.milliseconds == 0 && missing.stableRequests == 0
+        if isProven, hasNews { return .advance }
+        let patience = step.shortestMilliseconds + settings.patienceMilliseconds
+        return !isProven && now - step.beganAt >= patience ? .hold(.notEnoughEvidence(missing)) : .goOn(missing)
+    }
+
+    private mutating func rollBack(_ verdict: RollbackVerdict) -> Judgement {
+        self.verdict = verdict
+        return .rollBack(verdict)
+    }
+
+    private mutating func awaitInstances(_ withheld: RollbackVerdict, isCanaryReady: Bool) -> Judgement {
+        guard outage.excuses(at: now) else {
+            var verdict = withheld
+            if outage.isOutage { verdict.cause = .outage }
+            return rollBack(verdict)
+        }
+        guard isCanaryReady, outage.resumes() else { return .hold(.instance(failingInstances)) }
+        restart()
+        return .resume
+    }
+
+    private mutating func meet(_ incident: SharedIncident) -> Judgement {
+        switch settings.sharedIncident {
+        case .hold: return .hold(.incident(incident, isDrained: false))
+        case .drain:
+            isDrained = true
+            return .hold(.incident(incident, isDrained: true))
+        case .rollBack: return rollBack(verdict(cause: .incident(incident), leading: .errors))
+        }
+    }
+
+    private var mismatch: RoutingMismatch {
+        let all = Double(routing.canary) + Double(routing.stable)
+        return RoutingMismatch(
+            share: all > 0 ? routing.expected / all : 0, canary: routing.canary, stable: routing.stable,
+            unit: settings.unit, evidence: routing.evidence, limit: settings.routingEvidence)
+    }
+
+    /// Canary failures by instance since wealth was 1.
+    private var failuresByInstance: [String: UInt64] {
+        ledger.canaryFailures.reduce(into: [:]) { failures, entry in
+            let earlier = earlierFailures[entry.key] ?? 0
+            if entry.value > earlier { failures[entry.key] = entry.value - earlier }
+        }
+    }
+
+    private var failingInstances: [String] { failuresByInstance.keys.sorted() }
+}
+
+// MARK: Against the canary
+
+extension ReleaseTest {
+    /// Requests of the routers that answered lately; a run that is silent for longer has none in flight any more.
+    private var oldestAnswer: Int64 { now - settings.requestTimeoutMilliseconds - 10_000 }
+
+    /// Stable's overdue requests as failed and slow: in an outage of both the canary may only be the first to fail.
+    private var overdueStable: [ContingencyTable] {
+        ledger.overdue(since: oldestAnswer).map {
+            ContingencyTable(weight: $0.weight, stable: .init(bad: $0.stable, total: $0.stable))
+        }
+    }
+
+    private var overdueCanary: [ContingencyTable] {
+        ledger.overdue(since: oldestAnswer).map {
+            ContingencyTable(weight: $0.weight, canary: .init(bad: $0.canary, total: $0.canary))
+        }
+    }
+
+    private func reachedVerdict() -> RollbackVerdict? {
+        guard wealth >= settings.rollbackEvidence else { return nil }
+        let pending = overdueStable
+        let guardedErrors = errors.wealth(with: pending)
+        let guardedLatency = latency?.wealth(withSlow: pending)
+        guard settings.combined(errors: guardedErrors, latency: guardedLatency) >= settings.rollbackEvidence else {
+            return nil
+        }
+        let leading: Metric =
+            if let guardedLatency, let quantile = latency?.leading,
+                settings.latencyWeight * guardedLatency > settings.errorsWeight * guardedErrors
+            { .latency(perMille: quantile.perMille) } else { .errors }
+        let verdict = verdict(cause: .worse, leading: leading)
+        return verdict.canary.bad >= settings.minimumFailures ? verdict : nil
+    }
+
+    private func verdict(cause: RollbackVerdict.Cause, leading: Metric) -> RollbackVerdict {
+        let pending = overdueStable
+        let quantile = latency?.quantiles.first { .latency(perMille: $0.perMille) == leading }
+        let experts = quantile?.experts ?? errors.experts
+        return RollbackVerdict(
+            cause: cause, at: now, unit: settings.unit, canary: quantile?.canary ?? errors.canary,
+            stable: quantile?.stable ?? errors.stable, shares: shares, wealth: wealth,
+            guardedWealth: settings.combined(
+                errors: errors.wealth(with: pending), latency: latency?.wealth(withSlow: pending)),
+            limit: settings.rollbackEvidence, leading: leading,
+            leadingWealth: quantile == nil ? errors.wealth : latency?.wealth ?? 1,
+            leadingShift: Experts.shifts[experts.leader], errorNull: settings.errorNull,
+            edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading }, judgesLatency: latency != nil,
+            failuresByInstance: failuresByInstance)
+    }
+}
+
+// MARK: For the canary
+
+extension ReleaseTest {
+    private func missingEvidence() -> MissingEvidence {
+        let weakest = advance.evidence(with: overdueCanary).filter { $0.evidence < settings.advanceEvidence }
+            .min { $0.evidence < $1.evidence }
+        let elapsed = step.map { now - $0.beganAt } ?? 0
+        return MissingEvidence(
+            metric: weakest?.metric, evidence: weakest?.evidence ?? settings.advanceEvidence,
+            limit: settings.advanceEvidence, canaryUnits: weakest.flatMap(unitsNeeded),
+            stableRequests: edges?.missing ?? 0,
+            milliseconds: max(0, (step?.shortestMilliseconds ?? 0) - elapsed),
+            wealth: wealth < settings.advanceWealthMax ? nil : wealth, unit: settings.unit)
+    }
+
+    /// At the largest share that was served so far.
+    private func unitsNeeded(_ weakest: (metric: Metric, evidence: Double)) -> UInt64? {
+        guard let share = shares.last?.share else { return nil }
+        return Forecast(settings: settings, weight: Double(share) / 10_000, stable: advance.past)
+            .canaryUnits(toShow: weakest.metric, from: weakest.evidence)
+    }
+}

@@ -1,0 +1,142 @@
+// Is the canary worse, good enough, or not yet known? One value for a release, from its first step to its last. Pure: no
+// clock, no I/O; it is written to the store whole, together with the counts that it has taken in.
+
+/// The judge of a canary that serves beside a stable version.
+///
+/// W = 0.6 W_errors + 0.4 W_latency is the wealth of bets that the canary is worse. If it is not, the chance that W ever
+/// reaches 1/alpha is at most alpha, however long the release runs, whatever its shares do and whatever happens to both
+/// versions (Ville's inequality). So every tick is a look, and no tick is skipped because of what it contains.
+package struct ReleaseTest: Hashable, Sendable, Codable {
+    package let settings: JudgingSettings
+    var ledger = CountLedger()
+    var rates = RecentRates()
+    var errors: ErrorTest
+    var latency: LatencyTest?
+    package internal(set) var edges: LatencyEdges?
+    var advance: AdvanceTest
+    var routing = RoutingCheck()
+    var outage = OutageWatch()
+    var drip: Drip
+    var step: Step?
+    /// What counted, share by share.
+    var shares: [RollbackVerdict.Share] = []
+    /// Canary failures by instance before wealth was 1 the last time.
+    var earlierFailures: [String: UInt64] = [:]
+    /// The canary was drained for an incident that stable is still in.
+    var isDrained = false
+    /// A verdict that waits for the end of an outage.
+    var withheld: RollbackVerdict?
+    /// What was said once is said for ever.
+    package internal(set) var verdict: RollbackVerdict?
+    var now: Int64
+
+    /// One step of the canary's share.
+    struct Step: Hashable, Sendable, Codable {
+        var beganAt: Int64
+        var shortestMilliseconds: Int64
+    }
+
+    /// - Parameters:
+    ///   - now: milliseconds since 1970.
+    ///   - past: what stable did before the release. It makes the first edges; without it stable's answers during the
+    ///     release do, and latency says nothing before.
+    package init(settings: JudgingSettings, at now: Int64, past: VersionCounts = VersionCounts()) {
+        self.settings = settings
+        self.now = now
+        errors = ErrorTest(null: settings.errorNull)
+        latency = settings.judgedLatency.map(LatencyTest.init)
+        edges = settings.judgedLatency.map(LatencyEdges.init)
+        advance = AdvanceTest(settings: settings)
+        drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
+        edges?.add(past.completionTimes, at: now)
+        if settings.unit == .request {
+            advance.settle(
+                errors: [ContingencyTable(weight: 0, stable: .init(bad: past.failures, total: past.judged))])
+        }
+    }
+
+    /// The canary's share is live: what shows that it is good starts afresh, what speaks against it stays.
+    package mutating func beginStep(shortestMilliseconds: Int64, at now: Int64) {
+        self.now = max(self.now, now)
+        step = Step(
+            beganAt: self.now,
+            shortestMilliseconds: max(shortestMilliseconds, settings.settleMilliseconds))
+        advance.beginStep()
+        routing = RoutingCheck()
+    }
+
+    /// Takes in a tick and says what follows.
+    package mutating func judge(_ tick: Tick) -> Judgement {
+        if let verdict { return .rollBack(verdict) }
+        now = max(now, tick.at)
+        let readings = tick.counts.compactMap { ledger.take($0, at: now) }
+        take(readings.flatMap(\.self))
+        return decide(isCanaryReady: tick.isCanaryReady, hasNews: !readings.isEmpty)
+    }
+
+    /// W: 1 at the start.
+    package var wealth: Double { settings.combined(errors: errors.wealth, latency: latency?.wealth) }
+
+    /// How long a request in flight has to be under way to count as overdue, in microseconds: stable's p99, at least 250 ms.
+    package var overdueAfterMicroseconds: Double {
+        max(250_000, edges?.edges.last { $0.perMille <= 990 }?.stableMicroseconds ?? 0)
+    }
+
+    private mutating func take(_ news: [CountLedger.News]) {
+        let observation = Observation(news, settings: settings)
+        errors.settle(observation.errors)
+        advance.settle(errors: observation.answered)
+        routing.settle(observation.routed)
+        // Looked up before this tick's failures are known: a pause may not depend on what it leaves out.
+        if let latency = settings.judgedLatency, !rates.isFailing(above: latency.pauseAbove, at: now) {
+            settleLatency(news)
+        }
+        rates.add(observation.rates, at: now)
+        outage.note(failures: observation.canaryFailures, connection: observation.connectionFailures, at: now)
+        for share in observation.shares { note(share) }
+        // After the bets: what is put at stake now rides on what comes next.
+        let amount = drip.due(at: now)
+        errors.drip(amount)
+        latency?.drip(amount)
+    }
+
+    private mutating func settleLatency(_ news: [CountLedger.News]) {
+        let histograms = news.map {
+            (
+                weight: $0.counts.weight, canary: $0.counts.canary.settled.completionTimes,
+                stable: $0.counts.stable.settled.completionTimes
+            )
+        }
+        let tables = (edges?.edges ?? []).map { edge in
+            histograms.map { edge.table(weight: $0.weight, canary: $0.canary, stable: $0.stable) }
+        }
+        latency?.settle(tables)
+        advance.settle(latency: tables)
+        var stable = LatencyHistogram()
+        for histogram in histograms { stable.add(histogram.stable) }
+        edges?.add(stable, at: now)
+    }
+
+    private mutating func note(_ share: RollbackVerdict.Share) {
+        if let index = shares.firstIndex(where: { $0.share == share.share }) {
+            shares[index].canary.add(share.canary)
+            shares[index].stable.add(share.stable)
+        } else {
+            shares.append(share)
+            shares.sort { $0.share < $1.share }
+        }
+    }
+
+    /// Starts again from wealth 1, after an outage; the next step is begun by who starts the canary.
+    mutating func restart() {
+        errors = ErrorTest(null: settings.errorNull)
+        latency = settings.judgedLatency.map(LatencyTest.init)
+        drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
+        advance.beginStep()
+        routing = RoutingCheck()
+        step = nil
+        shares = []
+        earlierFailures = ledger.canaryFailures
+        withheld = nil
+    }
+}

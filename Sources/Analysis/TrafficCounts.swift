@@ -1,0 +1,78 @@
+// What a router counted, version by version and share by share. Pure values: cumulative, so that a lost, doubled or late
+// reading changes nothing.
+
+/// One version's counts at one share.
+package struct ArmCounts: Hashable, Sendable, Codable {
+    /// Settled requests, in the version that the coin chose, whoever served them.
+    package var settled: VersionCounts
+    /// Sent on and not settled, at this moment.
+    package var inFlight: UInt64
+    /// Of those in flight, how many have been longer than ``ReleaseTest/overdueAfterMicroseconds``.
+    package var overdue: UInt64
+    /// nil where the coin is tossed for each request.
+    package var users: UserCounts?
+
+    package init(
+        settled: VersionCounts = VersionCounts(), inFlight: UInt64 = 0, overdue: UInt64 = 0, users: UserCounts? = nil
+    ) {
+        self.settled = settled
+        self.inFlight = inFlight
+        self.overdue = overdue
+        self.users = users
+    }
+
+    /// Requests that were given to this version, settled or not.
+    var dispatched: UInt64 { settled.requests + inFlight }
+
+    mutating func add(_ other: ArmCounts) {
+        settled.add(other.settled)
+        inFlight += other.inFlight
+        overdue += other.overdue
+        guard let more = other.users else { return }
+        users = UserCounts(seen: (users?.seen ?? 0) + more.seen, failed: (users?.failed ?? 0) + more.failed)
+    }
+}
+
+/// Users of one version at one share. A request without a cohort key is a user of its own.
+package struct UserCounts: Hashable, Sendable, Codable {
+    /// Different users seen since the share became this, without those that had failed in this release before.
+    package var seen: UInt64
+    /// Of these, how many have met a failure; each counts once a release.
+    package var failed: UInt64
+
+    package init(seen: UInt64 = 0, failed: UInt64 = 0) {
+        self.seen = seen
+        self.failed = failed
+    }
+}
+
+/// Both versions' counts of the requests that were dispatched at one share.
+package struct ShareCounts: Hashable, Sendable, Codable {
+    /// The canary's share when the coin was tossed, in basis points: 0...10 000.
+    package var share: Int
+    package var stable: ArmCounts
+    package var canary: ArmCounts
+
+    package init(share: Int, stable: ArmCounts = ArmCounts(), canary: ArmCounts = ArmCounts()) {
+        self.share = share
+        self.stable = stable
+        self.canary = canary
+    }
+
+    var weight: Double { Double(share) / 10_000 }
+}
+
+/// Everything one run of a router has counted for a release so far.
+package struct TrafficCounts: Hashable, Sendable, Codable {
+    /// Changes with every start of a router: counts of different boots do not continue each other.
+    package var boot: String
+    package var shares: [ShareCounts]
+    /// Canary failures by the instance that had them; may be left out.
+    package var canaryFailures: [String: UInt64]
+
+    package init(boot: String, shares: [ShareCounts], canaryFailures: [String: UInt64] = [:]) {
+        self.boot = boot
+        self.shares = shares
+        self.canaryFailures = canaryFailures
+    }
+}
