@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-SESSIONS = 30  # of one customer thread
+SESSIONS = 100  # of one customer thread
 FRESH = 0.2  # of the requests open a connection of their own
 TIMEOUT_SECONDS = 30
 

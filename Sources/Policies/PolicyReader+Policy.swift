@@ -129,7 +129,14 @@ extension PolicyReader {
         let noData = self.section(section, "no_data")
         set(&watch.noDataWait, noData, "wait", someSpan)
         set(&watch.noDataThen, noData, "then", word(Policy.NoData.self))
-        set(&watch.errorsMaxBasisPoints, self.section(section, "errors"), "max", basisPoints)
+        set(&watch.minimumFailures, section, "minimum_failures", integer(1...1_000_000))
+        set(&watch.falseAlarmsBasisPoints, section, "false_alarms", basisPoints(1...5_000))
+        set(&watch.sharedIncident, section, "shared_incident", word(Policy.SharedIncident.self))
+        set(&watch.settle, section, "settle", span(from: .zero))
+        let errors = self.section(section, "errors")
+        set(&watch.errors.maxBasisPoints, errors, "max", basisPoints)
+        set(&watch.errors.worseByBasisPoints, errors, "worse_by", basisPoints(0...5_000))
+        set(&watch.errors.provenBasisPoints, errors, "proven", basisPoints(1...5_000))
 
         let path = section.path(of: "latency")
         guard let latency = section.entries["latency"], let entries = entries(of: latency.value, path: path) else {
@@ -137,6 +144,12 @@ extension PolicyReader {
         }
         var limits: [Policy.LatencyLimit] = []
         for entry in entries where !entry.key.hasPrefix("x-") {
+            if entry.key == "worse_by" {
+                if let worseBy = read(entry.value, path: "\(path).worse_by", slowdown) {
+                    watch.latencyWorseByBasisPoints = worseBy
+                }
+                continue
+            }
             let written = Located(place: entry.place, content: .text(entry.key))
             let limit = self.section(
                 of: entry.value, path: "\(path).\(entry.key)", shape: "watch.latency.*", place: entry.place)

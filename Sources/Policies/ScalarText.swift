@@ -78,6 +78,23 @@ func basisPoints(_ text: String) throws(Misread) -> Int {
     return whole * 100 + rest
 }
 
+/// Reads a percentage between two bounds as basis points.
+func basisPoints(_ bounds: ClosedRange<Int>) -> Reading<Int> {
+    { text throws(Misread) in
+        let points = try basisPoints(text)
+        guard bounds.contains(points) else {
+            throw Misread(
+                "must be \(percentText(bounds.lowerBound)) to \(percentText(bounds.upperBound)), not \(quoted(text))")
+        }
+        return points
+    }
+}
+
+/// How much slower is no slower: a percentage, or `off`: nil.
+func slowdown(_ text: String) throws(Misread) -> Int? {
+    text == "off" ? nil : try basisPoints(text)
+}
+
 /// The shortest exact text of basis points.
 func percentText(_ basisPoints: Int) -> String {
     Share(basisPoints: basisPoints)?.description ?? "100%"

@@ -16,6 +16,10 @@ package enum Event: Hashable, Sendable {
     /// The step lacks data for longer than the policy waits.
     case dataMissing(Phase, why: String)
     case firstFailureSeen(Instant)
+    /// Watching can neither pass nor fail the step for a reason that is not the canary's.
+    case onHold(why: String)
+    /// The canary's instances were away for a moment: the release starts again at its first share.
+    case canaryIsBack
     /// An instance of the new version ended or stays unready.
     case instanceLost(name: String, why: String)
     /// WAL held for the recording nears the budget, or the recording is broken.
@@ -94,6 +98,8 @@ extension ReleaseState {
         case .newerArrived(let newer): return superseded(by: newer, at: now)
         case .operatorAsked(let request, let data): return try asked(request, data: data, at: now)
         case .effectFailed(let reason, let hint): return failed(reason, hint: hint, at: now)
+        case .onHold(let why): return [.noted(why)]
+        case .canaryIsBack: return startedAgain(at: now)
         case .effectDelayed(let reason): return [.noted("tries again: \(reason)")]
         case .firstFailureSeen(let moment):
             return firstFailureAt == nil ? [.firstFailureSeen(moment)] : []
@@ -180,6 +186,13 @@ extension ReleaseState {
         case .share: return [entering(.canary(step: step), at: now)]
         case .approve: return [entering(.waiting(step: step, for: .approval), at: now)]
         }
+    }
+
+    private func startedAgain(at now: Instant) -> [Fact.Body] {
+        guard case .canary = phase,
+            let first = policy.cohort.steps.firstIndex(where: { if case .share = $0 { true } else { false } })
+        else { return [] }
+        return [.noted("the canary's instances are back"), entering(.canary(step: first), at: now)]
     }
 
     private func finishBaking(at now: Instant) -> [Fact.Body] { [entering(.undoable, at: now)] }

@@ -40,6 +40,7 @@ final class Bench: Sendable {
                 url: .environment("PERCH_TEST_ADMIN"), adminURL: .environment("PERCH_TEST_ADMIN"),
                 canaryRole: "shop_canary"))
         policy.watch.minimumRequests = 20
+        policy.watch.settle = .zero
         policy.promote.bake = .milliseconds(300)
         policy.promote.undoWindow = .milliseconds(300)
         policy.platform.process.stableInstances = 2

@@ -30,6 +30,7 @@ final class FakeWorld: Sendable {
         /// Calls that never return until cancelled.
         var hanging: Set<String> = []
         var recorded: Set<ReleaseID> = []
+        var shares: [ShareCounts] = []
         var recordingState = RecordingStatus.State.recording
     }
 
@@ -107,6 +108,7 @@ extension FakeWorld: TrafficPort {
             if state.table?.release != table.release {
                 state.stable = VersionCounts()
                 state.canary = VersionCounts()
+                state.shares = []
             }
             state.table = table
             state.tables.append(table)
@@ -117,19 +119,24 @@ extension FakeWorld: TrafficPort {
 
     func table(service: ServiceName) async throws(Failure) -> RoutingTable? { table }
 
-    /// Each look counts 100 more requests, split as the table says.
+    /// Each look counts 10 000 more requests, split as the table says.
     func report(service: ServiceName) async throws(Failure) -> RouterReport {
         state.withLock { state in
-            let share = UInt64(state.table?.canaryShare ?? 0)
-            let toCanary = share > 0 && state.behaviour != .silent ? max(20, share / 100) : 0
-            state.stable.requests += 100
-            state.stable.statusClasses[1] += 100
-            state.canary.requests += toCanary
-            state.canary.statusClasses[state.behaviour == .failing ? 4 : 1] += toCanary
+            let share = state.table?.canaryShare ?? 0
+            let (toCanary, toStable) =
+                state.behaviour == .silent ? (0, 0) : (UInt64(share), 10_000 - UInt64(share))
+            let index = state.shares.firstIndex { $0.share == share } ?? state.shares.endIndex
+            if index == state.shares.endIndex { state.shares.append(ShareCounts(share: share)) }
+            let isFailing = state.behaviour == .failing
+            state.stable.count(toStable)
+            state.shares[index].stable.settled.count(toStable)
+            state.canary.count(toCanary, isFailing: isFailing)
+            state.shares[index].canary.settled.count(toCanary, isFailing: isFailing)
             return RouterReport(
                 boot: "b", epoch: state.table?.epoch ?? 0, generation: state.table?.generation ?? 0,
                 release: state.table?.release ?? "", at: Instant.now.millisecondsSince1970, stable: state.stable,
-                canary: state.canary, forced: 0, refused: 0, inFlightStable: 0, inFlightCanary: 0,
+                canary: state.canary, counts: TrafficCounts(boot: "b", shares: state.shares), forced: 0, refused: 0,
+                inFlightStable: 0, inFlightCanary: 0,
                 hold: state.hold.map { HoldState(name: $0, queued: 0, inFlight: 0, since: 0) }, recent: [])
         }
     }
@@ -216,5 +223,13 @@ extension FakeWorld: DataPort {
 extension FakeWorld: EvidencePort {
     func report(on incident: Incident) async -> ReportDocuments {
         ReportDocuments(json: "{\"release\":\"\(incident.release)\"}", markdown: "# \(incident.release)")
+    }
+}
+
+extension VersionCounts {
+    fileprivate mutating func count(_ more: UInt64, isFailing: Bool = false) {
+        requests += more
+        statusClasses[isFailing ? 4 : 1] += more
+        latency.record(microseconds: 1_000, count: more)
     }
 }

@@ -189,6 +189,11 @@ struct MistakeTests {
                 "watch: {latency: {p99.0: {max: 1s}}}",
                 "2:19: latency 'p99.0' must be a quantile such as p50, p99 or p99.9"
             ),
+            (
+                "watch: {latency: {worse_by: fast}}",
+                "2:29: worse_by must be a percentage, not 'fast'\nhint: write 1%, 0.5% or 100%"
+            ),
+            ("watch: {false_alarms: 0%}", "2:23: false_alarms must be 0.01% to 50%, not '0%'"),
             ("watch: {latency: {p99: {max: 0s}}}", "2:30: max must be at least 1ms, not '0s'"),
             (
                 "watch: {latency: {p99: {}}}",
@@ -227,8 +232,9 @@ struct MistakeTests {
                     + "snapshot, recording, rollback; keys that begin with x- are free"
             ),
             (
-                "watch: {errors: {worse_by: 1%}}",
-                "2:18: unknown key 'worse_by' in watch.errors\nhint: known here: max; keys that begin with x- are free"
+                "watch: {errors: {status: 5xx}}",
+                "2:18: unknown key 'status' in watch.errors\nhint: known here: max, worse_by, proven; "
+                    + "keys that begin with x- are free"
             ),
             (
                 "cohort: {steps: [{share: 5%, for: 1m, pause: 1m}]}",

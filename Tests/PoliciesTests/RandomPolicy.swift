@@ -54,7 +54,14 @@ func randomPolicy(_ random: inout SeededGenerator) -> Policy {
     policy.watch.minimumRequests = number(1...1_000_000, &random)
     policy.watch.noDataWait = someSpan(&random)
     policy.watch.noDataThen = Policy.NoData.allCases.randomElement(using: &random)!
-    policy.watch.errorsMaxBasisPoints = number(0...10_000, &random)
+    policy.watch.minimumFailures = number(1...1_000_000, &random)
+    policy.watch.falseAlarmsBasisPoints = number(1...5_000, &random)
+    policy.watch.sharedIncident = Policy.SharedIncident.allCases.randomElement(using: &random)!
+    policy.watch.settle = flip(&random) ? nil : someSpan(&random)
+    policy.watch.errors.maxBasisPoints = number(0...10_000, &random)
+    policy.watch.errors.worseByBasisPoints = number(0...5_000, &random)
+    policy.watch.errors.provenBasisPoints = number(1...5_000, &random)
+    policy.watch.latencyWorseByBasisPoints = flip(&random) ? nil : number(0...10_000, &random)
     policy.watch.latencyMax = Set((0..<number(0...4, &random)).map { _ in number(1...999, &random) }).sorted()
         .map { Policy.LatencyLimit(quantilePerMille: $0, max: someSpan(&random)) }
 

@@ -12,6 +12,7 @@ package struct PolicyText: Sendable {
     package var keepBefore = "1h"
     package var minimumRequests = 10
     package var errorsMax = "5%"
+    package var proven = "50%"
     package var noData = "{wait: 20s, then: roll-back}"
     package var bake = "1s"
     package var undoWindow = "1s"
@@ -41,7 +42,8 @@ package struct PolicyText: Sendable {
           rollback: {writes: \(writes), freeze: 15s, reconnect: \(reconnect), keep_before: \(keepBefore)}
         watch:
           minimum_requests: \(minimumRequests)
-          errors: {max: \(errorsMax)}
+          settle: 0s
+          errors: {max: \(errorsMax), proven: \(proven)}
           no_data: \(noData)
         promote: {max_parallel: 1, bake: \(bake), undo_window: \(undoWindow)}
         roll_back: {automatic: \(automatic), deadline: 40s}

@@ -96,15 +96,9 @@ extension ReleaseController {
 
     private func comparison(_ state: ReleaseState) async -> Comparison? {
         guard let progress = try? await store.progress(of: state.id) else { return nil }
-        let judged: (String, [String])
-        switch ServiceDriver.judgement(progress, progress.phase, state) {
-        case .within(let why): judged = ("pass", why)
-        case .broken(let why): judged = ("fail", why)
-        case .unknown(_, let why): judged = ("hold", [why])
-        }
         return Comparison(
-            stable: VersionLine(progress.stable), canary: VersionLine(progress.canary), verdict: judged.0, why: judged.1
-        )
+            stable: VersionLine(progress.stable), canary: VersionLine(progress.canary),
+            verdict: progress.standing.verdict.rawValue, why: progress.standing.why)
     }
 
     private func dataLine(_ state: ReleaseState) async -> DataLine? {

@@ -11,18 +11,35 @@ extension ServiceDriver {
     ///
     /// - Parameter until: the earliest moment a pass counts; nil: it can only fail.
     func watch(_ phase: Phase, until: Instant?, _ state: ReleaseState) async throws(Failure) {
-        var counts = try await resumedProgress(phase, state)
+        var judge = try await resumedProgress(phase, state)
         var lastSlow = ContinuousClock.now - .seconds(10)
+        var isDrained = false
+        var saidOnHold: String?
         while !Task.isCancelled {
             let reading = try await ports.traffic.report(service: service)
             guard reading.release == state.id.description else {
                 throw Failure("the router counts for '\(reading.release)', not \(state.id)", isTransient: true)
             }
-            counts.add(reading)
-            progress = counts
-            try await save(counts, state)
-            if counts.canary.failures > 0, self.state?.firstFailureAt == nil { await noteFirstFailure(state) }
-            await judge(counts, phase, until: until, state)
+            let isReady = isDrained ? await isCanaryReady(state) : true
+            let look = judge.judge(reading, state, isCanaryReady: isReady, at: ports.now())
+            progress = judge
+            try await save(judge, state)
+            if judge.canary.failures > 0, self.state?.firstFailureAt == nil { await noteFirstFailure(state) }
+            if case .hold(let reason) = look {
+                if reason.takesTrafficAway != isDrained {
+                    isDrained = reason.takesTrafficAway
+                    try await table.publish(
+                        policy: state.policy, release: state.id, share: isDrained ? Share.none : state.wantedShare)
+                }
+                if saidOnHold != reason.kind {
+                    saidOnHold = reason.kind
+                    inbox.tell(.onHold(why: reason.sentence), release: state.id)
+                }
+            } else if isDrained {
+                isDrained = false
+                try await table.publish(policy: state.policy, release: state.id, share: state.wantedShare)
+            }
+            await act(on: look, judge.standing, phase, until: until, state)
             if ContinuousClock.now - lastSlow >= .seconds(2) {
                 lastSlow = .now
                 await checkInstances(state)
@@ -32,13 +49,25 @@ extension ServiceDriver {
         }
     }
 
+    /// The release's judge: as it was left in this phase, or handed on from the one before.
     private func resumedProgress(_ phase: Phase, _ state: ReleaseState) async throws(Failure) -> WatchProgress {
+        let saved: WatchProgress?
         do {
-            if let saved = try await store.progress(of: state.id), saved.phase == phase { return saved }
+            saved = try await store.progress(of: state.id)
         } catch {
             throw Failure("store: \(error)", isTransient: true)
         }
-        return WatchProgress(phase: phase, baseline: try await ports.traffic.report(service: service))
+        if let saved, saved.phase == phase { return saved }
+        return WatchProgress(
+            state, after: saved, reading: try await ports.traffic.report(service: service), at: ports.now())
+    }
+
+    private func isCanaryReady(_ state: ReleaseState) async -> Bool {
+        for instance in await running(.canary, state) {
+            guard case .ready = await ports.platform.health(of: instance, process: state.policy.platform.process)
+            else { return false }
+        }
+        return true
     }
 
     private func save(_ counts: WatchProgress, _ state: ReleaseState) async throws(Failure) {
@@ -56,36 +85,29 @@ extension ServiceDriver {
         await report(.firstFailureSeen(Instant(millisecondsSince1970: at)), state)
     }
 
-    private func judge(_ counts: WatchProgress, _ phase: Phase, until: Instant?, _ state: ReleaseState) async {
-        let judgement = Self.judgement(counts, phase, state)
+    private func act(
+        on look: Look, _ standing: Standing, _ phase: Phase, until: Instant?, _ state: ReleaseState
+    ) async {
         let now = ports.now()
-        switch judgement {
-        case .broken(let why):
+        switch look {
+        case .rollBack:
             if phase != .baking {
                 // The one effect that runs before its fact: users leave a failing canary at once.
                 try? await table.publish(policy: state.policy, release: state.id, share: Share.none)
             }
-            await report(.judged(Verdict(phase: phase, outcome: .fail, why: why)), state)
-        case .within(let why):
+            await report(.judged(Verdict(phase: phase, outcome: .fail, why: standing.why)), state)
+        case .advance:
             guard let until, now >= until else { return }
-            await report(.judged(Verdict(phase: phase, outcome: .pass, why: why)), state)
-        case .unknown(_, let why):
+            await report(.judged(Verdict(phase: phase, outcome: .pass, why: standing.why)), state)
+        case .resume:
+            await report(.canaryIsBack, state)
+        case .hold(.notEnoughEvidence):
+            await report(.dataMissing(phase, why: standing.why.joined(separator: "; ")), state)
+        case .hold: break
+        case .goOn:
             guard let until, now >= until.advanced(by: state.policy.watch.noDataWait) else { return }
-            await report(.dataMissing(phase, why: why), state)
+            await report(.dataMissing(phase, why: standing.why.joined(separator: "; ")), state)
         }
-    }
-
-    /// While baking everybody is on the new version, so the stable arm is what is judged.
-    static func judgement(_ counts: WatchProgress, _ phase: Phase, _ state: ReleaseState) -> Judgement {
-        let limits = AbsoluteLimits(
-            minimumRequests: state.policy.watch.minimumRequests,
-            errorsMaxBasisPoints: state.policy.watch.errorsMaxBasisPoints,
-            latency: state.policy.watch.latencyMax.map {
-                .init(perMille: $0.quantilePerMille, maxMicroseconds: $0.max.milliseconds * 1_000)
-            })
-        return phase == .baking
-            ? .of(counts.stable, limits: limits, name: "new version")
-            : .of(counts.canary, limits: limits, name: "canary")
     }
 
     /// An instance of the watched version that ended is a fact of the release; a stable one is started again.
