@@ -32,4 +32,11 @@ extension JudgingSettings {
         settleMilliseconds = watch.settle?.milliseconds ?? policy.traffic.timeout.milliseconds + 10_000
         patienceMilliseconds = watch.noDataWait.milliseconds
     }
+
+    /// The same without a limit for failures.
+    var latencyLimitsOnly: JudgingSettings {
+        var settings = self
+        settings.limits.errorsMaxBasisPoints = 10_000
+        return settings
+    }
 }

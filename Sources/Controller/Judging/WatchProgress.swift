@@ -20,6 +20,8 @@ package struct WatchProgress: Hashable, Sendable, Codable {
     private var release: ReleaseTest
     /// Holds a version that has all traffic to its limits; nil while both have some.
     private var bake: BakeTest?
+    /// Holds a canary beside stable to its latency limits: where users are given to the versions nothing else judges them.
+    private var latencyLimits: BakeTest?
 
     /// - Parameters:
     ///   - earlier: of the release's phase before, whose judge goes on.
@@ -32,6 +34,11 @@ package struct WatchProgress: Hashable, Sendable, Codable {
         let settings = JudgingSettings(state.policy)
         let time = now.millisecondsSince1970
         release = earlier?.release ?? ReleaseTest(settings: settings, at: time)
+        if !settings.limits.latency.isEmpty {
+            latencyLimits =
+                earlier?.latencyLimits
+                ?? BakeTest(settings: settings.latencyLimitsOnly, arm: .canary, at: time, baseline: [reading.counts])
+        }
         switch state.phase {
         case .canary(let step):
             if case .share(let share, let span) = state.policy.cohort.steps[step] {
@@ -57,14 +64,20 @@ package struct WatchProgress: Hashable, Sendable, Codable {
         } else if bake != nil {
             look = missingRequests(state).map { .goOn($0) } ?? .advance
         } else {
-            look = comparison(release.judge(tick), state)
+            let slow = latencyLimits?.judge(tick)
+            look = comparison(release.judge(tick), slow: slow, state)
         }
         standing = Standing(look, self, state)
         return look
     }
 
-    private func comparison(_ judgement: Judgement, _ state: ReleaseState) -> Look {
-        switch judgement {
+    /// - Parameter slow: the canary's verdict over its latency limits; in an incident of both versions it waits.
+    private func comparison(_ judgement: Judgement, slow: RollbackVerdict?, _ state: ReleaseState) -> Look {
+        if let slow {
+            if case .hold(let reason) = judgement, case .incident = reason { return .hold(reason) }
+            return .rollBack(slow)
+        }
+        return switch judgement {
         case .rollBack(let verdict): .rollBack(verdict)
         case .advance: missingRequests(state).map { .goOn($0) } ?? .advance
         case .hold(let reason): .hold(reason)
