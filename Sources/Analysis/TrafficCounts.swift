@@ -46,17 +46,52 @@ package struct UserCounts: Hashable, Sendable, Codable {
     }
 }
 
+/// Both versions' failures on one route at one share.
+package struct RouteCounts: Hashable, Sendable, Codable {
+    /// As the policy names it: `/checkout`, `/api/orders/*`.
+    package var route: String
+    package var stable: RouteArm
+    package var canary: RouteArm
+
+    package init(route: String, stable: RouteArm = RouteArm(), canary: RouteArm = RouteArm()) {
+        self.route = route
+        self.stable = stable
+        self.canary = canary
+    }
+}
+
+/// One version's settled requests on one route.
+package struct RouteArm: Hashable, Sendable, Codable {
+    package var requests: UInt64
+    package var failures: UInt64
+    package var clientAborts: UInt64
+    /// Users of the route, as ``UserCounts`` says of all requests; nil where the coin is tossed for each request.
+    package var users: UserCounts?
+
+    package init(requests: UInt64 = 0, failures: UInt64 = 0, clientAborts: UInt64 = 0, users: UserCounts? = nil) {
+        self.requests = requests
+        self.failures = failures
+        self.clientAborts = clientAborts
+        self.users = users
+    }
+}
+
 /// Both versions' counts of the requests that were dispatched at one share.
 package struct ShareCounts: Hashable, Sendable, Codable {
     /// The canary's share when the coin was tossed, in basis points: 0...10 000.
     package var share: Int
     package var stable: ArmCounts
     package var canary: ArmCounts
+    /// Of these, the requests of each route that is judged by itself; nil where no route is.
+    package var routes: [RouteCounts]?
 
-    package init(share: Int, stable: ArmCounts = ArmCounts(), canary: ArmCounts = ArmCounts()) {
+    package init(
+        share: Int, stable: ArmCounts = ArmCounts(), canary: ArmCounts = ArmCounts(), routes: [RouteCounts]? = nil
+    ) {
         self.share = share
         self.stable = stable
         self.canary = canary
+        self.routes = routes
     }
 
     var weight: Double { Double(share) / 10_000 }
