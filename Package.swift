@@ -100,8 +100,8 @@ let package = Package(
         tests(
             "ControllerTests",
             [
-                "Controller", "ControlModel", "Postgres", "PostgresSupport", "Ports", "Releases", "Analysis", "Traffic",
-                logging,
+                "Controller", "ControlModel", "Policies", "Postgres", "PostgresSupport", "Ports", "Releases", "Analysis",
+                "Traffic", logging,
             ]
         ),
         .target(

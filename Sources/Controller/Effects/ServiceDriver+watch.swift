@@ -7,6 +7,9 @@ import Releases
 import Traffic
 
 extension ServiceDriver {
+    /// So many releases of a service can be judged again.
+    static let releasesWithLooks = 50
+
     /// Judges until the phase is left. A failure takes the users away first and is recorded then.
     ///
     /// - Parameter until: the earliest moment a pass counts; nil: it can only fail.
@@ -16,14 +19,11 @@ extension ServiceDriver {
         var isDrained = false
         var saidOnHold: String?
         while !Task.isCancelled {
-            let reading = try await ports.traffic.report(service: service)
-            guard reading.release == state.id.description else {
-                throw Failure("the router counts for '\(reading.release)', not \(state.id)", isTransient: true)
-            }
+            let reading = try await reading(state)
             let isReady = isDrained ? await isCanaryReady(state) : true
-            let look = judge.judge(reading, state, isCanaryReady: isReady, at: ports.now())
+            let (look, recorded) = judge.judge(reading, state.watched, isCanaryReady: isReady, at: ports.now())
             progress = judge
-            try await save(judge, state)
+            try await save(judge, recorded, state)
             if judge.canary.failures > 0, self.state?.firstFailureAt == nil { await noteFirstFailure(state) }
             if case .hold(let reason) = look {
                 if reason.takesTrafficAway != isDrained {
@@ -57,9 +57,29 @@ extension ServiceDriver {
         } catch {
             throw Failure("store: \(error)", isTransient: true)
         }
-        if let saved, saved.phase == phase { return saved }
-        return WatchProgress(
-            state, after: saved, reading: try await ports.traffic.report(service: service), at: ports.now())
+        if let saved, saved.phase == phase, saved.since == state.phaseSince { return saved }
+        let reading = try await reading(state)
+        let now = ports.now()
+        let judge = WatchProgress(state.watched, after: saved, reading: reading, at: now)
+        if saved == nil { await forgetOldLooks() }
+        try await save(judge, judge.recordedBeginning(after: saved, at: now), state)
+        return judge
+    }
+
+    private func reading(_ state: ReleaseState) async throws(Failure) -> Reading {
+        let report = try await ports.traffic.report(service: service)
+        guard report.release == state.id.description else {
+            throw Failure("the router counts for '\(report.release)', not \(state.id)", isTransient: true)
+        }
+        return Reading(report)
+    }
+
+    private func forgetOldLooks() async {
+        do {
+            try await store.forgetLooks(of: service, except: Self.releasesWithLooks)
+        } catch {
+            logger.warning("old looks are not forgotten", metadata: ["error": "\(error)"])
+        }
     }
 
     private func isCanaryReady(_ state: ReleaseState) async -> Bool {
@@ -70,9 +90,11 @@ extension ServiceDriver {
         return true
     }
 
-    private func save(_ counts: WatchProgress, _ state: ReleaseState) async throws(Failure) {
+    private func save(
+        _ judge: WatchProgress, _ look: RecordedLook, _ state: ReleaseState
+    ) async throws(Failure) {
         do {
-            try await store.saveProgress(counts, of: state.id, epoch: epoch)
+            try await store.saveProgress(judge, look, of: state.id, epoch: epoch)
         } catch {
             throw Failure("store: \(error)", isTransient: true)
         }
