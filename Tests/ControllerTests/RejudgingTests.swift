@@ -46,9 +46,14 @@ import Testing
         for look in looks { rejudging.take(look) }
         let store = ReleaseStore(settings: bench.store, logger: Logger(label: "test"))
         let progress = try await store.progress(of: id)
-        await store.close()
         #expect(progress != nil)
         #expect(rejudging.progress == progress)
+        let facts = try await store.facts(of: id)
+        await store.close()
+        let verdicts = ReleaseState.replay(facts).verdicts
+        let inputs = try #require(verdicts.last?.inputs)
+        #expect(inputs.look == looks.count)
+        #expect((inputs.wealth >= inputs.limit) == isFailing)
         #expect((again.rolledBackAt != nil) == isFailing)
         #expect(again.looks == looks.count)
         #expect(again.turns.last?.decision == (isFailing ? "roll-back" : "advance"))

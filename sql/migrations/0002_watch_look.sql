@@ -5,3 +5,9 @@ create table watch_look (
     body json not null,
     primary key (release, number)
 );
+
+-- What stable answered before a release's canary got traffic: where its latencies and failures lie.
+create table watch_past (
+    release text primary key references release,
+    body json not null
+);

@@ -39,7 +39,7 @@ extension ServiceDriver {
                 isDrained = false
                 try await table.publish(policy: state.policy, release: state.id, share: state.wantedShare)
             }
-            await act(on: look, judge.standing, phase, until: until, state)
+            await act(on: look, judge, phase, until: until, state)
             if ContinuousClock.now - lastSlow >= .seconds(2) {
                 lastSlow = .now
                 await checkInstances(state)
@@ -52,17 +52,19 @@ extension ServiceDriver {
     /// The release's judge: as it was left in this phase, or handed on from the one before.
     private func resumedProgress(_ phase: Phase, _ state: ReleaseState) async throws(Failure) -> WatchProgress {
         let saved: WatchProgress?
+        let past: VersionCounts?
         do {
             saved = try await store.progress(of: state.id)
+            past = saved == nil ? try await store.past(of: state.id) : nil
         } catch {
             throw Failure("store: \(error)", isTransient: true)
         }
         if let saved, saved.phase == phase, saved.since == state.phaseSince { return saved }
         let reading = try await reading(state)
         let now = ports.now()
-        let judge = WatchProgress(state.watched, after: saved, reading: reading, at: now)
+        let judge = WatchProgress(state.watched, after: saved, past: past, reading: reading, at: now)
         if saved == nil { await forgetOldLooks() }
-        try await save(judge, judge.recordedBeginning(after: saved, at: now), state)
+        try await save(judge, judge.recordedBeginning(after: saved, past: past, at: now), state)
         return judge
     }
 
@@ -108,19 +110,22 @@ extension ServiceDriver {
     }
 
     private func act(
-        on look: Look, _ standing: Standing, _ phase: Phase, until: Instant?, _ state: ReleaseState
+        on look: Look, _ judge: WatchProgress, _ phase: Phase, until: Instant?, _ state: ReleaseState
     ) async {
         let now = ports.now()
+        let standing = judge.standing
         switch look {
-        case .rollBack:
+        case .rollBack(let verdict):
             if phase != .baking {
                 // The one effect that runs before its fact: users leave a failing canary at once.
                 try? await table.publish(policy: state.policy, release: state.id, share: Share.none)
             }
-            await report(.judged(Verdict(phase: phase, outcome: .fail, why: standing.why)), state)
+            let inputs = VerdictInputs(verdict, look: judge.looks)
+            await report(.judged(Verdict(phase: phase, outcome: .fail, why: standing.why, inputs: inputs)), state)
         case .advance:
             guard let until, now >= until else { return }
-            await report(.judged(Verdict(phase: phase, outcome: .pass, why: standing.why)), state)
+            let inputs = VerdictInputs(judge)
+            await report(.judged(Verdict(phase: phase, outcome: .pass, why: standing.why, inputs: inputs)), state)
         case .resume:
             await report(.canaryIsBack, state)
         case .hold(.notEnoughEvidence):

@@ -101,6 +101,13 @@ enum SQL {
         on conflict (release) do update set json = excluded.json, markdown = excluded.markdown;
         """#
 
+    static let saveWatchPast = #"""
+        -- $1 release, $2 counts, $3 epoch. The first one stays.
+        insert into watch_past (release, body)
+        select $1, $2::json where (select epoch from leadership) = $3::bigint
+        on conflict (release) do nothing;
+        """#
+
     static let saveWatchProgress = #"""
         -- $1 release, $2 progress, $3 epoch, $4 number of the look, $5 the look. One statement: counts and judge are never apart.
         -- No row: a newer leader exists.
@@ -148,6 +155,11 @@ enum SQL {
     static let watchLooks = #"""
         -- $1 release, $2 after this number, $3 at most so many. In order.
         select body from watch_look where release = $1 and number > $2::bigint order by number limit $3::bigint;
+        """#
+
+    static let watchPast = #"""
+        -- $1 release.
+        select body from watch_past where release = $1;
         """#
 
     static let watchProgress = #"""
@@ -245,6 +257,12 @@ enum SQL {
             number bigint not null check (number > 0),
             body json not null,
             primary key (release, number)
+        );
+
+        -- What stable answered before a release's canary got traffic: where its latencies and failures lie.
+        create table watch_past (
+            release text primary key references release,
+            body json not null
         );
         """#
 

@@ -1,6 +1,6 @@
 // A look at the counts as it is kept, so that a release can be judged again: with the same policy it comes out the same.
 
-import Analysis
+package import Analysis
 package import Releases
 
 package struct RecordedLook: Hashable, Sendable {
@@ -17,6 +17,8 @@ package struct RecordedLook: Hashable, Sendable {
     package struct Beginning: Hashable, Sendable, Codable {
         package var phase: Phase
         package var since: Instant
+        /// What stable answered before the canary got traffic, where it is known; with a release's first look.
+        package var past: VersionCounts?
     }
 }
 

@@ -34,7 +34,8 @@ package struct Rejudging: Sendable {
         if let beginning = recorded.begins {
             watched.phase = beginning.phase
             watched.since = beginning.since
-            progress = WatchProgress(watched, after: progress, reading: reading, at: now)
+            progress = WatchProgress(
+                watched, after: progress, past: beginning.past, reading: reading, at: now)
             note(beginning.phase.description(in: watched.policy), kind: "begins", now)
             return
         }

@@ -39,15 +39,19 @@ package struct WatchProgress: Hashable, Sendable, Codable {
 
     /// - Parameters:
     ///   - earlier: of the release's phase before, whose judge goes on.
+    ///   - past: what stable answered before the canary got traffic; for a release's first phase.
     ///   - reading: the phase's counts start with it.
-    package init(_ watched: WatchedPhase, after earlier: WatchProgress?, reading: Reading, at now: Instant) {
+    package init(
+        _ watched: WatchedPhase, after earlier: WatchProgress?, past: VersionCounts? = nil, reading: Reading,
+        at now: Instant
+    ) {
         phase = watched.phase
         since = watched.since
         looks = (earlier?.looks ?? 0) + 1
         last = reading
         let settings = JudgingSettings(watched.policy)
         let time = now.millisecondsSince1970
-        release = earlier?.release ?? ReleaseTest(settings: settings, at: time)
+        release = earlier?.release ?? ReleaseTest(settings: settings, at: time, past: past ?? VersionCounts())
         if !settings.limits.latency.isEmpty {
             latencyLimits =
                 earlier?.latencyLimits
@@ -68,10 +72,12 @@ package struct WatchProgress: Hashable, Sendable, Codable {
 
     /// The phase's beginning, as it is kept.
     ///
-    /// - Parameter earlier: what ``init(_:after:reading:at:)`` was given.
-    package func recordedBeginning(after earlier: WatchProgress?, at now: Instant) -> RecordedLook {
+    /// The parameters are what ``init(_:after:past:reading:at:)`` was given.
+    package func recordedBeginning(
+        after earlier: WatchProgress?, past: VersionCounts?, at now: Instant
+    ) -> RecordedLook {
         RecordedLook(
-            number: looks, at: now.millisecondsSince1970, begins: .init(phase: phase, since: since),
+            number: looks, at: now.millisecondsSince1970, begins: .init(phase: phase, since: since, past: past),
             isCanaryReady: true,
             news: ReadingNews(of: last, since: earlier.flatMap { last.follows($0.last) ? $0.last : nil }))
     }

@@ -1,5 +1,6 @@
 // Releases in PostgreSQL. One connection, reopened when lost; every write carries the leader's epoch.
 
+package import Analysis
 import Foundation
 package import Logging
 import Ports
@@ -245,6 +246,20 @@ package actor ReleaseStore {
             return try JSONDecoder().decode(WatchProgress.self, from: Data(body.utf8))
         } catch {
             throw .damaged("progress of \(release): \(error)")
+        }
+    }
+
+    /// What stable answered before the release's canary got traffic. The first one that is saved stays.
+    package func savePast(_ counts: VersionCounts, of release: ReleaseID, epoch: UInt64) async throws(StoreError) {
+        _ = try await query(SQL.saveWatchPast, [release.description, try encoded(counts), "\(epoch)"])
+    }
+
+    package func past(of release: ReleaseID) async throws(StoreError) -> VersionCounts? {
+        guard let body = try await query(SQL.watchPast, [release.description]).rows.first?[0] else { return nil }
+        do {
+            return try JSONDecoder().decode(VersionCounts.self, from: Data(body.utf8))
+        } catch {
+            throw .damaged("past of \(release): \(error)")
         }
     }
 
