@@ -21,6 +21,9 @@ struct CountLedger: Hashable, Sendable, Codable {
         var atRiskCanary: UInt64
     }
 
+    /// Runs that are remembered; the one that has been silent for the longest time is forgotten first.
+    private static let mostRuns = 64
+
     private var accounts: [String: Account] = [:]
 
     /// What these counts add; nil if they are older than what the same run has reported before.
@@ -40,6 +43,11 @@ struct CountLedger: Hashable, Sendable, Codable {
             news.append(Self.news(from: old, to: new))
         }
         accounts[counts.boot] = Account(counts: counts, at: now)
+        if accounts.count > Self.mostRuns,
+            let oldest = accounts.min(by: { ($0.value.at, $0.key) < ($1.value.at, $1.key) })
+        {
+            accounts[oldest.key] = nil
+        }
         return news
     }
 

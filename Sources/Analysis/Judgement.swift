@@ -19,7 +19,7 @@ package struct Tick: Hashable, Sendable {
     package var at: Int64
     /// Cumulative counts of the routers that answered, in any order.
     package var counts: [TrafficCounts]
-    /// The canary's instances answer their readiness probe.
+    /// The canary's instances answer their readiness probe; it matters only while they are out.
     package var isCanaryReady: Bool
 
     package init(at: Int64, counts: [TrafficCounts], isCanaryReady: Bool = true) {

@@ -17,7 +17,7 @@ struct Observation: Hashable, Sendable {
     var connectionFailures: UInt64 = 0
 
     init(_ news: [CountLedger.News], settings: JudgingSettings) {
-        rates = settings.limits.rates.map { _ in ArmRates() }
+        rates = settings.limits.bounds.map { _ in ArmRates() }
         for item in news {
             let stable = item.counts.stable, canary = item.counts.canary
             note(stable.settled, canary.settled, limits: settings.limits)

@@ -6,6 +6,8 @@
 /// W = 0.6 W_errors + 0.4 W_latency is the wealth of bets that the canary is worse. If it is not, the chance that W ever
 /// reaches 1/alpha is at most alpha, however long the release runs, whatever its shares do and whatever happens to both
 /// versions (Ville's inequality). So every tick is a look, and no tick is skipped because of what it contains.
+///
+/// A step that gives the canary all traffic leaves nobody to compare it with: ``BakeTest`` judges that.
 package struct ReleaseTest: Hashable, Sendable, Codable {
     package let settings: JudgingSettings
     var ledger = CountLedger()

@@ -5,8 +5,8 @@ package struct RollbackVerdict: Hashable, Sendable, Codable {
     package enum Cause: Hashable, Sendable, Codable {
         /// The canary is worse than stable.
         case worse
-        /// A version that has all traffic breaks a limit: the highest share of bad requests.
-        case limit(Double)
+        /// A version that has all traffic breaks a limit.
+        case limit(AbsoluteLimits.Bound)
         /// Both versions break a limit, and the policy rolls back then.
         case incident(SharedIncident)
         /// The canary's instances went away: for too long, or for the second time.
@@ -65,14 +65,16 @@ extension RollbackVerdict {
                         + "\(span(milliseconds: OutageWatch.longestOutMilliseconds)) or a second time; \(comparison).",
                     claim, instances,
                 ]
-            case .limit(let rate): ["rolled back \(release): \(breach(rate)).", limitClaim(rate), nil]
+            case .limit(let bound):
+                [
+                    "rolled back \(release): \(grouped(canary.bad)) of \(counted(canary.total, "request")) "
+                        + "\(bound.breach), \(bound.allowance).", limitClaim, nil,
+                ]
             case .incident(let incident):
                 ["rolled back \(release): \(incident.sentence); the policy rolls back then.", nil, instances]
             }
         return parts.compactMap(\.self).joined(separator: " ")
     }
-
-    private var unitName: String { unit == .user ? "user" : "request" }
 
     /// `which gets 5 % of traffic`.
     private var traffic: String {
@@ -127,14 +129,7 @@ extension RollbackVerdict {
             : "failed no more often than stable"
     }
 
-    private func breach(_ rate: Double) -> String {
-        let counts = "\(grouped(canary.bad)) of \(counted(canary.total, "request"))"
-        let limit = percent(rate)
-        if case .latency = leading { return "\(counts) were slower than its limit for \(leading) allows (\(limit))" }
-        return "\(counts) failed, its limit is \(limit)"
-    }
-
-    private func limitClaim(_ rate: Double) -> String {
+    private var limitClaim: String {
         "If it kept its limits, evidence this strong would come up in fewer than 1 of \(roundedDown(wealth)) releases "
             + "(limit: 1 of \(roundedDown(limit)))."
     }
