@@ -17,6 +17,7 @@ struct AdvanceFactors: Hashable, Sendable {
     ///   - excess: d, in (0, 1).
     ///   - weight: in [0, 1).
     init(past: ContingencyTable.Trials, excess: Double, weight: Double) {
+        let excess = min(max(excess, 1e-9), 1 - 1e-9)
         let rate = (Double(past.bad) + 0.5) / (Double(past.total) + 500)
         let failed = rate / (rate + excess)
         let gain = excess * (1 - failed) / (1 - excess)

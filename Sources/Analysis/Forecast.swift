@@ -34,12 +34,10 @@ package struct Forecast: Hashable, Sendable {
                 rate * factors.canaryFailed[expert] + (1 - rate) * factors.canaryAnswered[expert]
                     + stableUnits * (stableRate > 0 ? stableRate * factors.stableFailed[expert] : 0)
             }.max() ?? 0
-        // Cash and latency stay about 0.5 and 1; one expert of eight has to bring the rest.
-        let errorsNeeded =
-            settings.judgedLatency == nil
-            ? settings.rollbackEvidence
-            : (settings.rollbackEvidence * (settings.errorsWeight + settings.latencyWeight) - settings.latencyWeight)
-                / settings.errorsWeight
+        // Cash and the other metrics stay about 0.5 and 1; one expert of eight has to bring the rest.
+        let share = WealthShares(settings).errors
+        guard share > 0 else { return nil }
+        let errorsNeeded = (settings.rollbackEvidence - (1 - share)) / share
         let level = (errorsNeeded - 0.5) * Double(Experts.shifts.count) / 0.5
         return units(log(level) / growth).map { max($0, settings.minimumFailures) }
     }

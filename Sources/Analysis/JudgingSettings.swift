@@ -28,9 +28,11 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
     package var provenExcess = 0.005
     /// nil: latency is not judged.
     package var latency: Latency? = Latency()
-    /// Shares of the two metrics in the wealth; only their ratio counts.
+    /// Weights of the two metrics in the wealth; only their ratio counts.
     package var errorsWeight = 0.6
     package var latencyWeight = 0.4
+    /// Failures are judged and shown, and neither roll back nor gate a step.
+    package var errorsDryRun = false
     /// Bad canary units without which nothing is rolled back, however strong the evidence.
     package var minimumFailures: UInt64 = 3
     /// E-value at which a step passes: a canary worse by `provenExcess` passes it in at most 1 of so many releases.
@@ -73,7 +75,8 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
             Quantile(perMille: 950, provenExcess: 0.02),
             Quantile(perMille: 990, provenExcess: 0.01),
         ]
-        /// How much slower still counts as no slower: 0.1 is 10 %. Rounded to whole buckets of 9.05 %.
+        /// How much slower still counts as no slower: 0.1 is 10 %. Rounded to whole buckets of 9.05 %, at least one of them
+        /// unless it is 0.
         package var margin = 0.1
         /// Added to it, in microseconds.
         package var marginMicroseconds: Int64 = 0
@@ -81,6 +84,8 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
         package var minimumSamples: UInt64 = 1_000
         /// Share of failed requests in either version above which latency says nothing.
         package var pauseAbove = 0.1
+        /// Latency is judged and shown, and neither rolls back nor gates a step.
+        package var dryRun = false
 
         package init() {}
     }
@@ -89,13 +94,19 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
     var errorNull: ErrorNull { unit == .user ? ErrorNull(ratio: errors.ratio, excess: 0) : errors }
 
     /// Latency of requests is not judged when users were given to the versions, not requests.
-    var judgedLatency: Latency? { unit == .user ? nil : latency }
+    var judgedLatency: Latency? {
+        guard unit == .request, let latency, !latency.quantiles.isEmpty else { return nil }
+        return latency
+    }
 
-    /// 1/alpha.
-    var rollbackEvidence: Double { 1 / falseAlarmRate }
+    /// 1/alpha: W that rolls back.
+    package var rollbackEvidence: Double { 1 / max(falseAlarmRate, 1e-300) }
 
-    func combined(errors: Double, latency: Double?) -> Double {
-        guard let latency else { return errors }
-        return (errorsWeight * errors + latencyWeight * latency) / (errorsWeight + latencyWeight)
+    /// A step passes only when the canary is shown to be good by this metric.
+    func gatesAdvance(_ metric: Metric) -> Bool {
+        switch metric {
+        case .errors: !errorsDryRun
+        case .latency: judgedLatency?.dryRun == false
+        }
     }
 }

@@ -94,35 +94,33 @@ extension ReleaseTest {
     }
 
     private func reachedVerdict() -> RollbackVerdict? {
-        guard wealth >= settings.rollbackEvidence else { return nil }
-        let pending = overdueStable
-        let guardedErrors = errors.wealth(with: pending)
-        let guardedLatency = latency?.wealth(withSlow: pending)
-        guard settings.combined(errors: guardedErrors, latency: guardedLatency) >= settings.rollbackEvidence else {
-            return nil
-        }
-        let leading: Metric =
-            if let guardedLatency, let quantile = latency?.leading,
-                settings.latencyWeight * guardedLatency > settings.errorsWeight * guardedErrors
-            { .latency(perMille: quantile.perMille) } else { .errors }
-        let verdict = verdict(cause: .worse, leading: leading)
-        return verdict.canary.bad >= settings.minimumFailures ? verdict : nil
+        let limit = settings.rollbackEvidence
+        guard wealth >= limit else { return nil }
+        let guarded = parts(with: overdueStable)
+        guard WealthPart.combined(guarded) >= limit, let leading = leading(of: guarded) else { return nil }
+        return verdict(cause: .worse, leading: leading)
+    }
+
+    /// The metric that contributes most, if it has enough bad canary units; else one that has and suffices by itself.
+    private func leading(of parts: [WealthPart]) -> Metric? {
+        let strongest = parts.max { $0.contribution < $1.contribution }
+        let enough = parts.filter { $0.share > 0 && $0.canary.bad >= settings.minimumFailures }
+        return enough.filter { $0.metric == strongest?.metric || $0.contribution >= settings.rollbackEvidence }
+            .max { $0.contribution < $1.contribution }?.metric
     }
 
     private func verdict(cause: RollbackVerdict.Cause, leading: Metric) -> RollbackVerdict {
-        let pending = overdueStable
         let quantile = latency?.quantiles.first { .latency(perMille: $0.perMille) == leading }
         let experts = quantile?.experts ?? errors.experts
         return RollbackVerdict(
             cause: cause, at: now, unit: settings.unit, canary: quantile?.canary ?? errors.canary,
             stable: quantile?.stable ?? errors.stable, shares: shares, wealth: wealth,
-            guardedWealth: settings.combined(
-                errors: errors.wealth(with: pending), latency: latency?.wealth(withSlow: pending)),
+            guardedWealth: WealthPart.combined(parts(with: overdueStable)),
             limit: settings.rollbackEvidence, leading: leading,
             leadingWealth: quantile == nil ? errors.wealth : latency?.wealth ?? 1,
             leadingShift: Experts.shifts[experts.leader], errorNull: settings.errorNull,
-            edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading }, judgesLatency: latency != nil,
-            failuresByInstance: failuresByInstance)
+            edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading },
+            judgesLatency: WealthShares(settings).latency > 0, failuresByInstance: failuresByInstance)
     }
 }
 
@@ -130,13 +128,14 @@ extension ReleaseTest {
 
 extension ReleaseTest {
     private func missingEvidence() -> MissingEvidence {
-        let weakest = advance.evidence(with: overdueCanary).filter { $0.evidence < settings.advanceEvidence }
-            .min { $0.evidence < $1.evidence }
+        let weakest = advance.evidence(with: overdueCanary).filter {
+            settings.gatesAdvance($0.metric) && $0.evidence < settings.advanceEvidence
+        }.min { $0.evidence < $1.evidence }
         let elapsed = step.map { now - $0.beganAt } ?? 0
         return MissingEvidence(
             metric: weakest?.metric, evidence: weakest?.evidence ?? settings.advanceEvidence,
             limit: settings.advanceEvidence, canaryUnits: weakest.flatMap(unitsNeeded),
-            stableRequests: edges?.missing ?? 0,
+            stableRequests: settings.judgedLatency?.dryRun == false ? edges?.missing ?? 0 : 0,
             milliseconds: max(0, (step?.shortestMilliseconds ?? 0) - elapsed),
             wealth: wealth < settings.advanceWealthMax ? nil : wealth, unit: settings.unit)
     }

@@ -76,9 +76,6 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         return decide(isCanaryReady: tick.isCanaryReady, hasNews: !readings.isEmpty)
     }
 
-    /// W: 1 at the start.
-    package var wealth: Double { settings.combined(errors: errors.wealth, latency: latency?.wealth) }
-
     /// How long a request in flight has to be under way to count as overdue, in microseconds: stable's p99, at least 250 ms.
     package var overdueAfterMicroseconds: Double {
         max(250_000, edges?.edges.last { $0.perMille <= 990 }?.stableMicroseconds ?? 0)

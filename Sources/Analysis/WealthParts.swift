@@ -1,0 +1,58 @@
+// How the wealth of several metrics is one wealth. Pure: no clock, no I/O.
+
+/// What each metric of a policy may contribute to W; the shares of those that are not in a dry run add up to 1.
+///
+/// W = sum of share * wealth. The average of e-processes over the same events, with weights that are chosen before, is one:
+/// so all metrics together have the one alpha, and none pays more for the others than its share.
+struct WealthShares: Hashable, Sendable {
+    private(set) var errors = 0.0
+    private(set) var latency = 0.0
+
+    init(_ settings: JudgingSettings) {
+        let errorsWeight = settings.errorsDryRun ? 0 : max(0, settings.errorsWeight)
+        let latencyWeight = settings.judgedLatency?.dryRun == false ? max(0, settings.latencyWeight) : 0
+        let all = errorsWeight + latencyWeight
+        guard all > 0, all.isFinite else { return }
+        errors = errorsWeight / all
+        latency = latencyWeight / all
+    }
+}
+
+/// One metric in W.
+struct WealthPart: Hashable, Sendable {
+    let metric: Metric
+    /// 0 in a dry run.
+    let share: Double
+    let wealth: Double
+    /// Bad and all canary units of it.
+    let canary: ContingencyTable.Trials
+
+    var contribution: Double { share * wealth }
+
+    /// W. Where every metric is in a dry run nothing is bet: it stays 1.
+    static func combined(_ parts: [WealthPart]) -> Double {
+        let live = parts.filter { $0.share > 0 }
+        return live.isEmpty ? 1 : live.reduce(0) { $0 + $1.contribution }
+    }
+}
+
+extension ReleaseTest {
+    /// The parts of W, as if these stable units had failed and been slow as well.
+    func parts(with pending: [ContingencyTable] = []) -> [WealthPart] {
+        let shares = WealthShares(settings)
+        var parts = [
+            WealthPart(
+                metric: .errors, share: shares.errors, wealth: errors.wealth(with: pending), canary: errors.canary)
+        ]
+        if let latency, let leading = latency.leading {
+            parts.append(
+                WealthPart(
+                    metric: .latency(perMille: leading.perMille), share: shares.latency,
+                    wealth: latency.wealth(withSlow: pending), canary: leading.canary))
+        }
+        return parts
+    }
+
+    /// W: 1 at the start.
+    package var wealth: Double { WealthPart.combined(parts()) }
+}
