@@ -40,7 +40,7 @@ package struct BakeTest: Hashable, Sendable, Codable {
         now = max(now, tick.at)
         for counts in tick.counts {
             for news in ledger.take(counts, at: now) ?? [] {
-                let settled = (arm == .stable ? news.counts.stable : news.counts.canary).settled
+                let settled = arm == .stable ? news.stable : news.canary
                 for (index, trials) in settings.limits.trials(settled).enumerated() { tests[index].settle(trials) }
             }
         }
@@ -58,8 +58,9 @@ package struct BakeTest: Hashable, Sendable, Codable {
         return RollbackVerdict(
             cause: .limit(leading.bound), at: now, unit: .request, canary: leading.trials, stable: .init(), shares: [],
             wealth: wealth, guardedWealth: wealth, limit: settings.limitEvidence, leading: leading.bound.metric,
-            leadingWealth: leading.experts.wealth, leadingShift: Experts.shifts[leading.experts.leader],
+            leadingWealth: leading.experts.wealth, leadingShare: 1 / Double(tests.count),
+            leadingShift: Experts.shifts[leading.experts.leader],
             errorNull: settings.errorNull, edge: nil, judgesLatency: !settings.limits.latency.isEmpty,
-            failuresByInstance: [:])
+            judgesParts: false, failuresByInstance: [:])
     }
 }

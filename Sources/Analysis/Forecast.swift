@@ -14,7 +14,7 @@ package struct Forecast: Hashable, Sendable {
 
     /// - Parameters:
     ///   - weight: the canary's share, in (0, 1).
-    ///   - stable: stable's failures and units so far.
+    ///   - stable: stable's failures and units so far; on the route, where one is asked about.
     package init(settings: JudgingSettings, weight: Double, stable: ContingencyTable.Trials) {
         self.settings = settings
         self.weight = weight
@@ -48,7 +48,7 @@ package struct Forecast: Hashable, Sendable {
     package func canaryUnits(toShow metric: Metric, from evidence: Double = 1) -> UInt64? {
         let growth: Double
         switch metric {
-        case .errors:
+        case .errors, .route:
             let factors = AdvanceFactors(past: past, excess: settings.provenExcess, weight: weight)
             growth =
                 stableRate * factors.canaryFailed + (1 - stableRate) * factors.canaryAnswered

@@ -31,8 +31,10 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
     /// Weights of the two metrics in the wealth; only their ratio counts.
     package var errorsWeight = 0.6
     package var latencyWeight = 0.4
-    /// Failures are judged and shown, and neither roll back nor gate a step.
+    /// Failures, of routes as well, are judged and shown, and neither roll back nor gate a step.
     package var errorsDryRun = false
+    /// Routes that are judged by themselves besides, as ``RouteCounts`` names them; their wealth is half of the errors'.
+    package var routes: [String] = []
     /// Bad canary units without which nothing is rolled back, however strong the evidence.
     package var minimumFailures: UInt64 = 3
     /// E-value at which a step passes: a canary worse by `provenExcess` passes it in at most 1 of so many releases.
@@ -107,6 +109,7 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
         switch metric {
         case .errors: !errorsDryRun
         case .latency: judgedLatency?.dryRun == false
+        case .route: false
         }
     }
 }

@@ -6,14 +6,28 @@ package enum Metric: Hashable, Sendable, Codable {
     case errors
     /// A quantile of the latency, in thousandths.
     case latency(perMille: Int)
+    /// Failures on one route, as the policy names it.
+    case route(String)
+}
+
+extension Metric {
+    /// It counts failures.
+    var isFailures: Bool {
+        if case .latency = self { return false }
+        return true
+    }
+
+    /// It counts failures of some requests, not of all.
+    var isPart: Bool { isFailures && self != .errors }
 }
 
 extension Metric: CustomStringConvertible {
-    /// `errors`, `p95`.
+    /// `errors`, `p95`, `errors of /checkout`.
     package var description: String {
         switch self {
         case .errors: "errors"
         case .latency(let perMille): "p\(quantileName(perMille))"
+        case .route(let name): "errors of \(name)"
         }
     }
 }

@@ -5,7 +5,7 @@ extension ReleaseTest {
     mutating func decide(isCanaryReady: Bool, hasNews: Bool) -> Judgement {
         if let withheld { return awaitInstances(withheld, isCanaryReady: isCanaryReady) }
         if var reached = reachedVerdict() {
-            guard reached.leading == .errors, outage.isOutage else { return rollBack(reached) }
+            guard reached.leading.isFailures, outage.isOutage else { return rollBack(reached) }
             guard outage.excuses(at: now) else {
                 reached.cause = .outage
                 return rollBack(reached)
@@ -110,17 +110,27 @@ extension ReleaseTest {
     }
 
     private func verdict(cause: RollbackVerdict.Cause, leading: Metric) -> RollbackVerdict {
+        let parts = parts()
+        let part = parts.first { $0.metric == leading }
         let quantile = latency?.quantiles.first { .latency(perMille: $0.perMille) == leading }
-        let experts = quantile?.experts ?? errors.experts
+        let errors = failures(of: leading) ?? errors
+        let shift = Experts.shifts[(quantile?.experts ?? errors.experts).leader]
         return RollbackVerdict(
             cause: cause, at: now, unit: settings.unit, canary: quantile?.canary ?? errors.canary,
             stable: quantile?.stable ?? errors.stable, shares: shares, wealth: wealth,
-            guardedWealth: WealthPart.combined(parts(with: overdueStable)),
-            limit: settings.rollbackEvidence, leading: leading,
-            leadingWealth: quantile == nil ? errors.wealth : latency?.wealth ?? 1,
-            leadingShift: Experts.shifts[experts.leader], errorNull: settings.errorNull,
-            edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading },
-            judgesLatency: WealthShares(settings).latency > 0, failuresByInstance: failuresByInstance)
+            guardedWealth: WealthPart.combined(self.parts(with: overdueStable)), limit: settings.rollbackEvidence,
+            leading: leading, leadingWealth: part?.wealth ?? 1, leadingShare: part?.share ?? 0, leadingShift: shift,
+            errorNull: errors.null, edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading },
+            judgesLatency: parts.contains { !$0.metric.isFailures && $0.share > 0 },
+            judgesParts: parts.contains { $0.metric.isPart && $0.share > 0 }, failuresByInstance: failuresByInstance)
+    }
+
+    private func failures(of metric: Metric) -> ErrorTest? {
+        switch metric {
+        case .errors: errors
+        case .route(let name): routes.first { $0.name == name }?.errors
+        case .latency: nil
+        }
     }
 }
 

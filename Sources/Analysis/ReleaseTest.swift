@@ -3,7 +3,7 @@
 
 /// The judge of a canary that serves beside a stable version.
 ///
-/// W = 0.6 W_errors + 0.4 W_latency is the wealth of bets that the canary is worse. If it is not, the chance that W ever
+/// W = 0.6 W_errors + 0.4 W_latency (``WealthShares``) is the wealth of bets that the canary is worse. If it is not, the chance that W ever
 /// reaches 1/alpha is at most alpha, however long the release runs, whatever its shares do and whatever happens to both
 /// versions (Ville's inequality). So every tick is a look, and no tick is skipped because of what it contains.
 ///
@@ -13,6 +13,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
     var ledger = CountLedger()
     var rates = RecentRates()
     var errors: ErrorTest
+    var routes: [RouteTest]
     var latency: LatencyTest?
     package internal(set) var edges: LatencyEdges?
     var advance: AdvanceTest
@@ -46,6 +47,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         self.settings = settings
         self.now = now
         errors = ErrorTest(null: settings.errorNull)
+        routes = settings.routes.map { RouteTest(name: $0, settings: settings) }
         latency = settings.judgedLatency.map(LatencyTest.init)
         edges = settings.judgedLatency.map(LatencyEdges.init)
         advance = AdvanceTest(settings: settings)
@@ -64,6 +66,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
             beganAt: self.now,
             shortestMilliseconds: max(shortestMilliseconds, settings.settleMilliseconds))
         advance.beginStep()
+        for index in routes.indices { routes[index].beginStep() }
         routing = RoutingCheck()
     }
 
@@ -83,8 +86,9 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
 
     private mutating func take(_ news: [CountLedger.News]) {
         let observation = Observation(news, settings: settings)
-        errors.settle(observation.errors)
-        advance.settle(errors: observation.answered)
+        errors.settle(observation.units.settled)
+        advance.settle(errors: observation.units.answered)
+        for (index, tables) in observation.routes.enumerated() { routes[index].settle(tables) }
         routing.settle(observation.routed)
         // Looked up before this tick's failures are known: a pause may not depend on what it leaves out.
         if let latency = settings.judgedLatency, !rates.isFailing(above: latency.pauseAbove, at: now) {
@@ -96,14 +100,14 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         // After the bets: what is put at stake now rides on what comes next.
         let amount = drip.due(at: now)
         errors.drip(amount)
+        for index in routes.indices { routes[index].drip(amount) }
         latency?.drip(amount)
     }
 
     private mutating func settleLatency(_ news: [CountLedger.News]) {
         let histograms = news.map {
             (
-                weight: $0.counts.weight, canary: $0.counts.canary.settled.completionTimes,
-                stable: $0.counts.stable.settled.completionTimes
+                weight: $0.weight, canary: $0.canary.completionTimes, stable: $0.stable.completionTimes
             )
         }
         let tables = (edges?.edges ?? []).map { edge in
@@ -129,6 +133,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
     /// Starts again from wealth 1, after an outage; the next step is begun by who starts the canary.
     mutating func restart() {
         errors = ErrorTest(null: settings.errorNull)
+        for index in routes.indices { routes[index].restart() }
         latency = settings.judgedLatency.map(LatencyTest.init)
         drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
         advance.beginStep()

@@ -40,6 +40,8 @@ package struct RollbackVerdict: Hashable, Sendable, Codable {
     package var leading: Metric
     /// W of that metric alone; of all quantiles together when it is a latency.
     package var leadingWealth: Double
+    /// That metric's share of W.
+    package var leadingShare: Double
     /// The shift in log odds of its expert with the most at stake, one of ``Experts/shifts``.
     package var leadingShift: Double
     package var errorNull: ErrorNull
@@ -47,6 +49,8 @@ package struct RollbackVerdict: Hashable, Sendable, Codable {
     package var edge: LatencyEdge?
     /// Latency was judged as well, so that W speaks about both.
     package var judgesLatency: Bool
+    /// So were failures of some requests by themselves, as those of a route.
+    package var judgesParts: Bool
     /// Canary failures by instance, where the router names them.
     package var failuresByInstance: [String: UInt64]
 }
@@ -92,20 +96,25 @@ extension RollbackVerdict {
             "canary \(grouped(canary.bad)) of \(grouped(canary.total)), "
             + "stable \(grouped(stable.bad)) of \(grouped(stable.total))"
         guard let edge, case .latency = leading else {
-            let what = unit == .user ? "users who met a failure were" : "failed requests were"
+            let what = unit == .user ? "users who met a failure\(place) were" : "failed requests\(place) were"
             return "\(ofAll) \(what) on the canary, \(traffic) (\(counts))"
         }
         return "\(ofAll) slow requests were on the canary, \(traffic) (\(counts); slow is above stable's \(leading), "
             + "\(milliseconds(edge.stableMicroseconds)), for the canary above \(milliseconds(edge.canaryMicroseconds)))"
     }
 
-    /// By Ville's inequality. A metric that reaches the limit by itself is claimed by itself.
+    /// By Ville's inequality. A metric that reaches the limit by itself is claimed by itself; one of many that were looked at,
+    /// as a route is, by its part in W.
     private var claim: String {
         let nulls: [String]
         let evidence: Double
-        if leadingWealth >= limit || !judgesLatency {
+        let alone = leading.isPart ? leadingShare * leadingWealth : leadingWealth
+        if alone >= limit || !judgesLatency && !judgesParts {
             nulls = [null(of: leading)]
-            evidence = leadingWealth
+            evidence = alone
+        } else if judgesParts {
+            nulls = ["was worse in nothing that is judged"]
+            evidence = wealth
         } else {
             nulls = [null(of: .errors), "was not slower by more than the policy grants"]
             evidence = wealth
@@ -120,13 +129,20 @@ extension RollbackVerdict {
             let margin = edge.map { $0.canaryMicroseconds / $0.stableMicroseconds - 1 } ?? 0
             return "was at most \(percent(margin)) slower than stable"
         }
+        let place = metric == leading ? place : ""
         if errorNull.ratio != 1 {
             let excess = errorNull.excess > 0 ? " plus \(decimal(errorNull.excess * 100, digits: 4)) points" : ""
-            return "failed at most \(decimal(errorNull.ratio)) times as often as stable\(excess)"
+            return "failed at most \(decimal(errorNull.ratio)) times as often as stable\(excess)\(place)"
         }
         return errorNull.excess > 0
-            ? "failed at most \(decimal(errorNull.excess * 100, digits: 4)) points more often than stable"
-            : "failed no more often than stable"
+            ? "failed at most \(decimal(errorNull.excess * 100, digits: 4)) points more often than stable\(place)"
+            : "failed no more often than stable\(place)"
+    }
+
+    /// ` on /checkout`, where a part of the requests leads.
+    private var place: String {
+        if case .route(let name) = leading { return " on \(name)" }
+        return ""
     }
 
     private var limitClaim: String {

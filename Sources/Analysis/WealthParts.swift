@@ -5,7 +5,9 @@
 /// W = sum of share * wealth. The average of e-processes over the same events, with weights that are chosen before, is one:
 /// so all metrics together have the one alpha, and none pays more for the others than its share.
 struct WealthShares: Hashable, Sendable {
+    /// Of all requests together.
     private(set) var errors = 0.0
+    private(set) var eachRoute = 0.0
     private(set) var latency = 0.0
 
     init(_ settings: JudgingSettings) {
@@ -14,6 +16,10 @@ struct WealthShares: Hashable, Sendable {
         let all = errorsWeight + latencyWeight
         guard all > 0, all.isFinite else { return }
         errors = errorsWeight / all
+        if !settings.routes.isEmpty {
+            eachRoute = errors / 2 / Double(settings.routes.count)
+            errors /= 2
+        }
         latency = latencyWeight / all
     }
 }
@@ -44,6 +50,12 @@ extension ReleaseTest {
             WealthPart(
                 metric: .errors, share: shares.errors, wealth: errors.wealth(with: pending), canary: errors.canary)
         ]
+        for route in routes {
+            parts.append(
+                WealthPart(
+                    metric: .route(route.name), share: shares.eachRoute, wealth: route.errors.wealth(with: pending),
+                    canary: route.errors.canary))
+        }
         if let latency, let leading = latency.leading {
             parts.append(
                 WealthPart(
