@@ -42,7 +42,7 @@ package struct Forecast: Hashable, Sendable {
         return units(log(level) / growth).map { max($0, settings.minimumFailures) }
     }
 
-    /// Canary units until a canary that is as good as stable is shown to be, for one metric.
+    /// Canary units until a canary that is as good as stable is shown to be, for one metric; nil where it need not be.
     ///
     /// - Parameter evidence: E so far.
     package func canaryUnits(toShow metric: Metric, from evidence: Double = 1) -> UInt64? {
@@ -53,6 +53,7 @@ package struct Forecast: Hashable, Sendable {
             growth =
                 stableRate * factors.canaryFailed + (1 - stableRate) * factors.canaryAnswered
                 + stableUnits * stableRate * factors.stableFailed
+        case .external: return nil
         case .latency(let perMille):
             guard let quantile = settings.judgedLatency?.quantiles.first(where: { $0.perMille == perMille }) else {
                 return nil

@@ -35,6 +35,8 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
     package var errorsDryRun = false
     /// Routes that are judged by themselves besides, as ``RouteCounts`` names them; their wealth is half of the errors'.
     package var routes: [String] = []
+    /// Failures that somebody else counts.
+    package var external: [External] = []
     /// Bad canary units without which nothing is rolled back, however strong the evidence.
     package var minimumFailures: UInt64 = 3
     /// E-value at which a step passes: a canary worse by `provenExcess` passes it in at most 1 of so many releases.
@@ -92,6 +94,22 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
         package init() {}
     }
 
+    /// A metric of ``ExternalCounts``. It rolls back, and gates no step but by its part in W.
+    package struct External: Hashable, Sendable, Codable {
+        package var name: String
+        /// In the wealth, beside ``errorsWeight`` and ``latencyWeight``.
+        package var weight: Double
+        /// It is judged and shown, and does not roll back. So is each where users are given to the versions: the counts are
+        /// of requests, and the requests of one user are not independent.
+        package var dryRun: Bool
+
+        package init(name: String, weight: Double, dryRun: Bool = false) {
+            self.name = name
+            self.weight = weight
+            self.dryRun = dryRun
+        }
+    }
+
     /// The null of the failures: a user who stays counts once, so no excess is granted to each of his requests.
     var errorNull: ErrorNull { unit == .user ? ErrorNull(ratio: errors.ratio, excess: 0) : errors }
 
@@ -109,7 +127,7 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
         switch metric {
         case .errors: !errorsDryRun
         case .latency: judgedLatency?.dryRun == false
-        case .route: false
+        case .route, .external: false
         }
     }
 }

@@ -129,6 +129,7 @@ extension ReleaseTest {
         switch metric {
         case .errors: errors
         case .route(let name): routes.first { $0.name == name }?.errors
+        case .external(let name): external.first { $0.name == name }?.errors
         case .latency: nil
         }
     }

@@ -15,6 +15,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
     var errors: ErrorTest
     var routes: [RouteTest]
     var latency: LatencyTest?
+    var external: [ExternalTest]
     package internal(set) var edges: LatencyEdges?
     var advance: AdvanceTest
     var routing = RoutingCheck()
@@ -49,6 +50,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         errors = ErrorTest(null: settings.errorNull)
         routes = settings.routes.map { RouteTest(name: $0, settings: settings) }
         latency = settings.judgedLatency.map(LatencyTest.init)
+        external = settings.external.map { ExternalTest(name: $0.name, null: settings.errors) }
         edges = settings.judgedLatency.map(LatencyEdges.init)
         advance = AdvanceTest(settings: settings)
         drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
@@ -75,7 +77,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         if let verdict { return .rollBack(verdict) }
         now = max(now, tick.at)
         let readings = tick.counts.compactMap { ledger.take($0, at: now) }
-        take(readings.flatMap(\.self))
+        take(readings.flatMap(\.self), external: tick.external)
         return decide(isCanaryReady: tick.isCanaryReady, hasNews: !readings.isEmpty)
     }
 
@@ -84,11 +86,12 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         max(250_000, edges?.edges.last { $0.perMille <= 990 }?.stableMicroseconds ?? 0)
     }
 
-    private mutating func take(_ news: [CountLedger.News]) {
+    private mutating func take(_ news: [CountLedger.News], external counts: [ExternalCounts]) {
         let observation = Observation(news, settings: settings)
         errors.settle(observation.units.settled)
         advance.settle(errors: observation.units.answered)
         for (index, tables) in observation.routes.enumerated() { routes[index].settle(tables) }
+        for index in external.indices { external[index].settle(counts) }
         routing.settle(observation.routed)
         // Looked up before this tick's failures are known: a pause may not depend on what it leaves out.
         if let latency = settings.judgedLatency, !rates.isFailing(above: latency.pauseAbove, at: now) {
@@ -101,6 +104,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         let amount = drip.due(at: now)
         errors.drip(amount)
         for index in routes.indices { routes[index].drip(amount) }
+        for index in external.indices { external[index].drip(amount) }
         latency?.drip(amount)
     }
 
@@ -134,6 +138,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
     mutating func restart() {
         errors = ErrorTest(null: settings.errorNull)
         for index in routes.indices { routes[index].restart() }
+        for index in external.indices { external[index].restart() }
         latency = settings.judgedLatency.map(LatencyTest.init)
         drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
         advance.beginStep()

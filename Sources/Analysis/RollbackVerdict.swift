@@ -49,7 +49,7 @@ package struct RollbackVerdict: Hashable, Sendable, Codable {
     package var edge: LatencyEdge?
     /// Latency was judged as well, so that W speaks about both.
     package var judgesLatency: Bool
-    /// So were failures of some requests by themselves, as those of a route.
+    /// So were failures of routes, or those that somebody else counted.
     package var judgesParts: Bool
     /// Canary failures by instance, where the router names them.
     package var failuresByInstance: [String: UInt64]
@@ -89,6 +89,11 @@ extension RollbackVerdict {
             : "which got \(percent(Double(low) / 10_000)) to \(percent(Double(high) / 10_000)) of traffic"
     }
 
+    private var bad: String {
+        if leading.isExternal { return "failures" }
+        return unit == .user ? "users who met a failure" : "failed requests"
+    }
+
     private var comparison: String {
         let all = canary.bad + stable.bad
         let ofAll = "\(grouped(canary.bad)) of the \(grouped(all))"
@@ -96,8 +101,7 @@ extension RollbackVerdict {
             "canary \(grouped(canary.bad)) of \(grouped(canary.total)), "
             + "stable \(grouped(stable.bad)) of \(grouped(stable.total))"
         guard let edge, case .latency = leading else {
-            let what = unit == .user ? "users who met a failure\(place) were" : "failed requests\(place) were"
-            return "\(ofAll) \(what) on the canary, \(traffic) (\(counts))"
+            return "\(ofAll) \(bad)\(place) were on the canary, \(traffic) (\(counts))"
         }
         return "\(ofAll) slow requests were on the canary, \(traffic) (\(counts); slow is above stable's \(leading), "
             + "\(milliseconds(edge.stableMicroseconds)), for the canary above \(milliseconds(edge.canaryMicroseconds)))"
@@ -139,10 +143,13 @@ extension RollbackVerdict {
             : "failed no more often than stable\(place)"
     }
 
-    /// ` on /checkout`, where a part of the requests leads.
+    /// ` on /checkout`, ` by checkout_errors`, where it is not all requests that lead.
     private var place: String {
-        if case .route(let name) = leading { return " on \(name)" }
-        return ""
+        switch leading {
+        case .errors, .latency: ""
+        case .route(let name): " on \(name)"
+        case .external(let name): " by \(name)"
+        }
     }
 
     private var limitClaim: String {
