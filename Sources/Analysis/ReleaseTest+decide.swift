@@ -87,7 +87,7 @@ extension ReleaseTest {
         }
     }
 
-    private var overdueCanary: [ContingencyTable] {
+    var overdueCanary: [ContingencyTable] {
         ledger.overdue(since: oldestAnswer).map {
             ContingencyTable(weight: $0.weight, canary: .init(bad: $0.canary, total: $0.canary))
         }
@@ -145,16 +145,10 @@ extension ReleaseTest {
         let elapsed = step.map { now - $0.beganAt } ?? 0
         return MissingEvidence(
             metric: weakest?.metric, evidence: weakest?.evidence ?? settings.advanceEvidence,
-            limit: settings.advanceEvidence, canaryUnits: weakest.flatMap(unitsNeeded),
+            limit: settings.advanceEvidence,
+            canaryUnits: weakest.flatMap { unitsNeeded($0.metric, from: $0.evidence, past: advance.past) },
             stableRequests: settings.judgedLatency?.dryRun == false ? edges?.missing ?? 0 : 0,
             milliseconds: max(0, (step?.shortestMilliseconds ?? 0) - elapsed),
             wealth: wealth < settings.advanceWealthMax ? nil : wealth, unit: settings.unit)
-    }
-
-    /// At the largest share that was served so far.
-    private func unitsNeeded(_ weakest: (metric: Metric, evidence: Double)) -> UInt64? {
-        guard let share = shares.last?.share else { return nil }
-        return Forecast(settings: settings, weight: Double(share) / 10_000, stable: advance.past)
-            .canaryUnits(toShow: weakest.metric, from: weakest.evidence)
     }
 }
