@@ -66,7 +66,9 @@ struct ErrorTest: Hashable, Sendable, Codable {
     }
 
     /// The wealth if these units settled as well.
-    func wealth(with pending: [ContingencyTable]) -> Double { experts.wealth(after: exponents(pending)) }
+    func wealth(with pending: [ContingencyTable]) -> Double {
+        pending.isEmpty ? experts.wealth : experts.wealth(after: exponents(pending))
+    }
 
     mutating func drip(_ amount: Double) { experts.drip(amount) }
 

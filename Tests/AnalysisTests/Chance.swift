@@ -34,8 +34,9 @@ struct SeededGenerator: RandomNumberGenerator {
         }
     }
 
-    /// Arrivals of a Poisson stream, by the times between them.
-    mutating func poisson(_ mean: Double) -> UInt64 {
+    /// Arrivals of a Poisson stream, by the times between them; the mean itself where that is above 100.
+    mutating func arrivals(_ mean: Double) -> UInt64 {
+        guard mean <= 100 else { return UInt64(mean) }
         var count: UInt64 = 0
         var time = -log(unit())
         while time < mean {

@@ -22,7 +22,7 @@ import Testing
         let share = ShareCounts(
             share: 500, stable: arm(atRisk.stable, failed.stable), canary: arm(atRisk.canary, failed.canary))
         let news = ledger.take(TrafficCounts(boot: "a", shares: [share]), at: 0) ?? []
-        return Observation(news, settings: Self.settings).errors.first
+        return Observation(news, settings: Self.settings).units.settled.first
     }
 
     @Test func `whoever fails next among the users at risk, drawn without replacement, earns an expert nothing`() throws
@@ -65,7 +65,7 @@ import Testing
             counts.stable.users = UserCounts(seen: 98, failed: 2)
         }
         let news = ledger.take(release.router.counts, at: 0)
-        #expect(news?.first?.atRiskCanary == 8 && news?.first?.atRiskStable == 96)
+        #expect(news?.first?.canaryUsers.atRisk == 8 && news?.first?.stableUsers.atRisk == 96)
     }
 
     @Test func `users who fail again and again count once, and requests not at all`() {
