@@ -4,6 +4,8 @@
 struct AnnotatedYAML {
     private(set) var text = ""
     private var depth = 0
+    /// The next line begins an item of a list.
+    private var beginsItem = false
 
     /// A line of its own at the current depth.
     mutating func comment(_ comment: String) {
@@ -28,8 +30,18 @@ struct AnnotatedYAML {
         depth -= 1
     }
 
+    /// An item of a list with keys of its own, at least one, the first one beside the dash.
+    mutating func item(_ body: (inout AnnotatedYAML) -> Void) {
+        depth += 1
+        beginsItem = true
+        body(&self)
+        depth -= 1
+    }
+
     private mutating func line(_ content: String, _ comment: String = "") {
-        text += String(repeating: "  ", count: depth) + content
+        let dashDepth = beginsItem ? 1 : 0
+        text += String(repeating: "  ", count: depth - dashDepth) + (beginsItem ? "- " : "") + content
+        beginsItem = false
         if !comment.isEmpty { text += "  # \(comment)" }
         text += "\n"
     }

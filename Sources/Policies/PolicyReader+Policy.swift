@@ -12,7 +12,7 @@ extension PolicyReader {
         var policy = Policy(
             service: service, source: source(top), platform: platform(top), traffic: traffic(top), cohort: cohort,
             database: database(top))
-        readWatch(&policy.watch, section(top, "watch"))
+        readWatch(&policy, section(top, "watch"))
         readPromotion(&policy, top)
         readTrigger(&policy.trigger, section(top, "trigger"))
         readReport(&policy.report, section(section(top, "report"), "redact"))
@@ -122,42 +122,6 @@ extension PolicyReader {
         var traffic = Policy.Traffic(listen: listen ?? "")
         set(&traffic.timeout, section, "timeout", someSpan)
         return traffic
-    }
-
-    private mutating func readWatch(_ watch: inout Policy.Watch, _ section: Section) {
-        set(&watch.minimumRequests, section, "minimum_requests", integer(1...1_000_000_000))
-        let noData = self.section(section, "no_data")
-        set(&watch.noDataWait, noData, "wait", someSpan)
-        set(&watch.noDataThen, noData, "then", word(Policy.NoData.self))
-        set(&watch.minimumFailures, section, "minimum_failures", integer(1...1_000_000))
-        set(&watch.falseAlarmsBasisPoints, section, "false_alarms", basisPoints(1...5_000))
-        set(&watch.sharedIncident, section, "shared_incident", word(Policy.SharedIncident.self))
-        set(&watch.settle, section, "settle", span(from: .zero))
-        let errors = self.section(section, "errors")
-        set(&watch.errors.maxBasisPoints, errors, "max", basisPoints)
-        set(&watch.errors.worseByBasisPoints, errors, "worse_by", basisPoints(0...5_000))
-        set(&watch.errors.provenBasisPoints, errors, "proven", basisPoints(1...5_000))
-
-        let path = section.path(of: "latency")
-        guard let latency = section.entries["latency"], let entries = entries(of: latency.value, path: path) else {
-            return
-        }
-        var limits: [Policy.LatencyLimit] = []
-        for entry in entries where !entry.key.hasPrefix("x-") {
-            if entry.key == "worse_by" {
-                if let worseBy = read(entry.value, path: "\(path).worse_by", slowdown) {
-                    watch.latencyWorseByBasisPoints = worseBy
-                }
-                continue
-            }
-            let written = Located(place: entry.place, content: .text(entry.key))
-            let limit = self.section(
-                of: entry.value, path: "\(path).\(entry.key)", shape: "watch.latency.*", place: entry.place)
-            let perMille = read(written, path: path, quantile)
-            let max = required(limit, "max", hint: "write \(entry.key): {max: 400ms}", someSpan)
-            if let perMille, let max { limits.append(Policy.LatencyLimit(quantilePerMille: perMille, max: max)) }
-        }
-        watch.latencyMax = limits.sorted { $0.quantilePerMille < $1.quantilePerMille }
     }
 
     private mutating func readPromotion(_ policy: inout Policy, _ top: Section) {

@@ -32,12 +32,14 @@ struct PolicyReader {
     }
 
     /// The section under a key; an absent one reads as empty.
-    mutating func section(_ parent: Section, _ key: String) -> Section {
+    ///
+    /// - Parameter shape: As ``section(of:path:shape:place:)`` has it; nil: the section's path.
+    mutating func section(_ parent: Section, _ key: String, shape: String? = nil) -> Section {
         let path = parent.path(of: key)
         guard let entry = parent.entries[key] else {
             return Section(path: path, place: parent.place, isPresent: false, entries: [:])
         }
-        return section(of: entry.value, path: path, shape: path, place: entry.place)
+        return section(of: entry.value, path: path, shape: shape ?? path, place: entry.place)
     }
 
     /// - Parameter shape: Key of ``Shape/keys`` that lists what is known here.

@@ -124,44 +124,6 @@ extension PolicyFile {
         }
     }
 
-    private static func render(_ watch: Policy.Watch, _ yaml: inout AnnotatedYAML) {
-        yaml.comment("When a version counts as bad.")
-        yaml.map("watch") { yaml in
-            yaml.key("minimum_requests", "\(watch.minimumRequests)", "of the new version, before anything passes")
-            yaml.key("minimum_failures", "\(watch.minimumFailures)", "of the new version, before it is rolled back")
-            yaml.key(
-                "false_alarms", percentText(watch.falseAlarmsBasisPoints),
-                "at most so many releases that are no worse are rolled back")
-            yaml.key(
-                "no_data", "{wait: \(watch.noDataWait), then: \(watch.noDataThen.rawValue)}",
-                "then: hold, roll-back or promote")
-            yaml.key(
-                "shared_incident", watch.sharedIncident.rawValue,
-                "while both versions break a limit: hold, drain or roll-back")
-            yaml.key(
-                "settle", watch.settle.map { "\($0)" } ?? "null",
-                "a step lasts at least this; null: traffic.timeout and 10s more")
-            yaml.comment("5xx, connect failures, resets and timeouts.")
-            yaml.map("errors") { yaml in
-                yaml.key("max", percentText(watch.errors.maxBasisPoints), "of a version's requests")
-                yaml.key(
-                    "worse_by", percentText(watch.errors.worseByBasisPoints),
-                    "more often than stable is still no worse")
-                yaml.key(
-                    "proven", percentText(watch.errors.provenBasisPoints),
-                    "a step passes when the canary is shown to fail less than this more often")
-            }
-            yaml.map("latency") { yaml in
-                yaml.key(
-                    "worse_by", watch.latencyWorseByBasisPoints.map(percentText) ?? "off",
-                    "slower than stable is still no slower; off: not compared")
-                for limit in watch.latencyMax {
-                    yaml.key(quantileText(limit.quantilePerMille), "{max: \(limit.max)}")
-                }
-            }
-        }
-    }
-
     private static func render(_ trigger: Policy.Trigger, _ yaml: inout AnnotatedYAML) {
         yaml.comment("What starts a release.")
         yaml.map("trigger") { yaml in

@@ -24,11 +24,18 @@ enum Shape {
         "database.rollback": ["mode", "writes", "freeze", "reconnect", "keep_before"],
         "watch": [
             "minimum_requests", "minimum_failures", "false_alarms", "no_data", "shared_incident", "settle", "errors",
-            "latency",
+            "latency", "routes", "metrics",
         ],
         "watch.no_data": ["wait", "then"],
-        "watch.errors": ["max", "worse_by", "proven"],
+        "watch.errors": ["max", "times", "worse_by", "proven", "weight", "dry_run"],
+        // Beside these, quantiles: p99 and so on.
+        "watch.latency": ["worse_by", "plus", "quantiles", "weight", "dry_run"],
         "watch.latency.*": ["max"],
+        "watch.metrics[]": [
+            "name", "sql", "url", "prometheus", "query", "max", "min", "failures", "requests", "version", "process",
+            "weight", "every", "timeout", "then", "dry_run",
+        ],
+        "watch.metrics[].version": ["label", "stable", "canary"],
         "promote": ["max_parallel", "bake", "undo_window"],
         "roll_back": ["automatic", "deadline"],
         "trigger": ["secrets", "on_newer", "github"],

@@ -140,64 +140,6 @@ package struct Policy: Hashable, Sendable, Codable {
         package enum Reconnect: String, Hashable, Sendable, Codable, CaseIterable { case restart, probe }
     }
 
-    /// When a version counts as bad.
-    package struct Watch: Hashable, Sendable, Codable {
-        /// Requests without which nothing passes, however clear the evidence.
-        package var minimumRequests = 50
-        /// Failures of the new version without which nothing is rolled back.
-        package var minimumFailures = 3
-        /// The share of releases that are no worse than stable and may be rolled back all the same, in basis points.
-        package var falseAlarmsBasisPoints = 100
-        /// How long a step may lack evidence, and what then.
-        package var noDataWait: Span = .minutes(10)
-        package var noDataThen: NoData = .hold
-        /// While both versions break a limit.
-        package var sharedIncident = SharedIncident.hold
-        /// A step lasts at least this, so that slow requests have settled; nil: the request timeout and 10 s more.
-        package var settle: Span?
-        package var errors = Errors()
-        /// How much slower than stable is no slower, in basis points of stable's quantile; nil: not compared.
-        package var latencyWorseByBasisPoints: Int? = 1_000
-        /// Upper limits of latency quantiles.
-        package var latencyMax: [LatencyLimit] = []
-        package init() {}
-    }
-
-    /// Failed requests: 5xx, connect failures, resets, timeouts. Shares in basis points.
-    package struct Errors: Hashable, Sendable, Codable {
-        /// The highest share of failed requests.
-        package var maxBasisPoints = 100
-        /// What the canary may fail more often than stable and still be no worse.
-        package var worseByBasisPoints = 10
-        /// A step passes when the canary is shown to fail less than this more often than stable.
-        package var provenBasisPoints = 50
-        package init() {}
-    }
-
-    package enum SharedIncident: String, Hashable, Sendable, Codable, CaseIterable {
-        /// The canary keeps its share, and no step ends.
-        case hold
-        /// The canary gets no traffic until it is over.
-        case drain
-        case rollBack = "roll-back"
-    }
-
-    package enum NoData: String, Hashable, Sendable, Codable, CaseIterable {
-        case hold
-        case rollBack = "roll-back"
-        case promote
-    }
-
-    package struct LatencyLimit: Hashable, Sendable, Codable {
-        /// In thousandths: 500 is p50, 950 is p95, 999 is p99.9.
-        package var quantilePerMille: Int
-        package var max: Span
-        package init(quantilePerMille: Int, max: Span) {
-            self.quantilePerMille = quantilePerMille
-            self.max = max
-        }
-    }
-
     package struct Promote: Hashable, Sendable, Codable {
         /// Stable instances replaced at the same time.
         package var maxParallel = 1

@@ -14,7 +14,7 @@ import Traffic
             service: service, source: .init(repository: "/srv/shop.git"),
             platform: .init(process: .init(command: ["./shop", "{port}"])), traffic: .init(listen: "127.0.0.1:0"),
             cohort: cohort, database: nil)
-        policy.watch.latencyMax = [.init(quantilePerMille: 990, max: limit)]
+        policy.watch.latency.max = [.init(quantilePerMille: 990, max: limit)]
         let begin = Instant(millisecondsSince1970: 0)
         let acceptance = Acceptance(
             release: ReleaseID(service: service, number: 2), commit: second, policy: policy,

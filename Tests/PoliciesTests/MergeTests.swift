@@ -40,7 +40,7 @@ struct MergeTests {
         let defaults = "x-none: 1\nwatch: {latency: {p50: {max: 100ms}, p99: {max: 1s}}}"
         let policy = try policy("watch: {latency: {p99: {max: 400ms}, p99.9: {max: 2s}}}", over: defaults)
         #expect(
-            policy.watch.latencyMax == [
+            policy.watch.latency.max == [
                 Policy.LatencyLimit(quantilePerMille: 500, max: .milliseconds(100)),
                 Policy.LatencyLimit(quantilePerMille: 990, max: .milliseconds(400)),
                 Policy.LatencyLimit(quantilePerMille: 999, max: .seconds(2)),
@@ -64,7 +64,7 @@ struct MergeTests {
             "database: null\nwatch: {latency: ~}\ntrigger: {github: {environment: null}}",
             over: "watch: {latency: {p50: {max: 100ms}}}\ntrigger: {github: {environment: production}}")
         #expect(policy.database == nil)
-        #expect(policy.watch.latencyMax.isEmpty)
+        #expect(policy.watch.latency.max.isEmpty)
         #expect(policy.trigger.environment == nil)
     }
 

@@ -233,8 +233,8 @@ struct MistakeTests {
             ),
             (
                 "watch: {errors: {status: 5xx}}",
-                "2:18: unknown key 'status' in watch.errors\nhint: known here: max, worse_by, proven; "
-                    + "keys that begin with x- are free"
+                "2:18: unknown key 'status' in watch.errors\nhint: known here: max, times, worse_by, proven, weight, "
+                    + "dry_run; keys that begin with x- are free"
             ),
             (
                 "cohort: {steps: [{share: 5%, for: 1m, pause: 1m}]}",

@@ -51,19 +51,7 @@ func randomPolicy(_ random: inout SeededGenerator) -> Policy {
         policy.cohort.includeHeaders[name] = "v" + awkwardText(&random)
     }
 
-    policy.watch.minimumRequests = number(1...1_000_000, &random)
-    policy.watch.noDataWait = someSpan(&random)
-    policy.watch.noDataThen = Policy.NoData.allCases.randomElement(using: &random)!
-    policy.watch.minimumFailures = number(1...1_000_000, &random)
-    policy.watch.falseAlarmsBasisPoints = number(1...5_000, &random)
-    policy.watch.sharedIncident = Policy.SharedIncident.allCases.randomElement(using: &random)!
-    policy.watch.settle = flip(&random) ? nil : someSpan(&random)
-    policy.watch.errors.maxBasisPoints = number(0...10_000, &random)
-    policy.watch.errors.worseByBasisPoints = number(0...5_000, &random)
-    policy.watch.errors.provenBasisPoints = number(1...5_000, &random)
-    policy.watch.latencyWorseByBasisPoints = flip(&random) ? nil : number(0...10_000, &random)
-    policy.watch.latencyMax = Set((0..<number(0...4, &random)).map { _ in number(1...999, &random) }).sorted()
-        .map { Policy.LatencyLimit(quantilePerMille: $0, max: someSpan(&random)) }
+    policy.watch = randomWatch(policy, &random)
 
     policy.promote.maxParallel = number(1...1_000, &random)
     policy.promote.bake = flip(&random) ? .zero : someSpan(&random)
@@ -111,13 +99,13 @@ private func randomDatabase(_ random: inout SeededGenerator) -> Policy.Database 
     return database
 }
 
-private func someSpan(_ random: inout SeededGenerator) -> Span {
+func someSpan(_ random: inout SeededGenerator) -> Span {
     let unit: Span = [.milliseconds(1), .seconds(1), .minutes(1), .hours(1), .hours(24)].randomElement(using: &random)!
     return Span(milliseconds: unit.milliseconds * Int64.random(in: 1...20, using: &random))
 }
 
 /// Text that a careless writer of YAML would break.
-private func awkwardText(_ random: inout SeededGenerator) -> String {
+func awkwardText(_ random: inout SeededGenerator) -> String {
     let pieces = [
         "", "a", " ", "  ", "null", "~", "yes", "1", "0x1F", "1e3", ":", ": ", "- ", " #", "#", "{", "}", "[", "]", ",",
         "'",

@@ -33,7 +33,7 @@ struct RenderTests {
             var (policy, other) = (randomPolicy(&random), randomPolicy(&random))
             // Maps of free names merge, so only there the other policy may show through.
             (other.platform.process.environment, other.cohort.includeHeaders) = ([:], [:])
-            (other.watch.latencyMax, policy.database) = ([], other.database == nil ? nil : policy.database)
+            (other.watch.latency.max, policy.database) = ([], other.database == nil ? nil : policy.database)
             let defaults = PolicyFile.render(other).replacing(
                 "\nservice: \(other.service)", with: "", maxReplacements: 1
             )
@@ -79,8 +79,9 @@ struct RenderTests {
             "canary_password: null", "snapshot: {mode: dump}", "recording: {budget: 10GiB}", "mode: replay",
             "writes: stable", "freeze: 10s", "reconnect: restart", "keep_before: 7d", "minimum_requests: 50",
             "no_data: {wait: 10m, then: hold}", "minimum_failures: 3", "false_alarms: 1%", "shared_incident: hold",
-            "settle: null", "max: 1%", "worse_by: 0.1%", "proven: 0.5%", "worse_by: 10%", "max_parallel: 1",
-            "bake: 10m",
+            "settle: null", "max: 1%", "times: 1 ", "worse_by: 0.1%", "proven: 0.5%", "weight: 0.6", "worse_by: 10%",
+            "plus: 0s", "quantiles: [p50, p95, p99]", "weight: 0.4", "dry_run: false", "routes: []", "metrics: []",
+            "max_parallel: 1", "bake: 10m",
             "undo_window: 30m", "automatic: true", "deadline: 10m", "secrets: []", "on_newer: queue", "branch: main",
             "workflow: null", "environment: null", "events: [deployment, workflow_run]",
             "headers: [authorization, cookie, set-cookie, proxy-authorization, x-api-key]",

@@ -12,14 +12,14 @@ extension JudgingSettings {
         errors.excess = Double(watch.errors.worseByBasisPoints) / 10_000
         provenExcess = Double(watch.errors.provenBasisPoints) / 10_000
         minimumFailures = UInt64(watch.minimumFailures)
-        if let worseBy = watch.latencyWorseByBasisPoints {
+        if let worseBy = watch.latency.worseByBasisPoints {
             latency?.margin = Double(worseBy) / 10_000
         } else {
             latency = nil
         }
         limits = AbsoluteLimits(
             errorsMaxBasisPoints: watch.errors.maxBasisPoints,
-            latency: watch.latencyMax.map {
+            latency: watch.latency.max.map {
                 .init(perMille: $0.quantilePerMille, maxMicroseconds: $0.max.milliseconds * 1_000)
             })
         switch watch.sharedIncident {
