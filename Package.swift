@@ -100,7 +100,8 @@ let package = Package(
         tests(
             "ControllerTests",
             [
-                "Controller", "ControlModel", "Policies", "Postgres", "PostgresSupport", "Ports", "Releases", "Analysis",
+                "Controller", "ControlModel", "Policies", "Postgres", "PostgresSupport", "Ports", "Releases",
+                "Analysis",
                 "Traffic", logging,
             ]
         ),

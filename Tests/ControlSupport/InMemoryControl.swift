@@ -175,10 +175,12 @@ package actor InMemoryControl: ControlPlane {
         let summary = try find(id).detail.summary
         let turns = [
             Simulation.Turn(
-                at: "2026-03-01T12:00:00.250Z", phase: "canary", decision: "go-on", why: "needs 40 more canary requests",
+                at: "2026-03-01T12:00:00.250Z", phase: "canary", decision: "go-on",
+                why: "needs 40 more canary requests",
                 canaryRequests: 10, canaryFailures: 0),
             Simulation.Turn(
-                at: "2026-03-01T12:00:02.250Z", phase: "canary", decision: "roll-back", why: "12 of the 13 failed requests",
+                at: "2026-03-01T12:00:02.250Z", phase: "canary", decision: "roll-back",
+                why: "12 of the 13 failed requests",
                 canaryRequests: 1_234, canaryFailures: 12),
         ]
         let isStrict = request.policy != nil

@@ -17,7 +17,8 @@ extension ReleaseController {
                 policy.watch = try PolicyFile.parse(text: text, file: "policy", defaults: nil).watch
             } catch {
                 throw Refusal(
-                    .refusedByPolicy, error.mistakes.map { "\($0.line):\($0.column): \($0.message)" }.joined(separator: "; "),
+                    .refusedByPolicy,
+                    error.mistakes.map { "\($0.line):\($0.column): \($0.message)" }.joined(separator: "; "),
                     hint: error.mistakes.compactMap(\.hint).first)
             }
         }
@@ -32,7 +33,7 @@ extension ReleaseController {
         return Simulation(
             release: id, looks: rejudging.looks, turns: rejudging.story,
             rolledBackAt: rejudging.verdict.map { Instant(millisecondsSince1970: $0.at).iso8601 },
-            wealth: test?.wealth, limit: test.map { 1 / $0.settings.falseAlarmRate }, actual: state.message)
+            wealth: test?.wealth, limit: test?.settings.rollbackEvidence, actual: state.message)
     }
 
     private func rejudge(_ id: ReleaseID, _ policy: Policy) async throws(Refusal) -> Rejudging {

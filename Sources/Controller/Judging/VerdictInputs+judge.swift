@@ -8,7 +8,7 @@ extension VerdictInputs {
     init(_ progress: WatchProgress) {
         self.init(
             look: progress.looks, stable: Trials(progress.stable), canary: Trials(progress.canary),
-            wealth: progress.release.wealth, limit: 1 / progress.release.settings.falseAlarmRate)
+            wealth: progress.release.wealth, limit: progress.release.settings.rollbackEvidence)
     }
 
     init(_ verdict: RollbackVerdict, look: Int) {
