@@ -40,7 +40,7 @@ struct CountLedger: Hashable, Sendable, Codable {
 
     private var accounts: [String: Account] = [:]
 
-    /// What these counts add; nil if they are older than what the same run has reported before.
+    /// What these counts add, of shares where anything changed; nil if they are older than what the same run has reported before.
     mutating func take(_ counts: TrafficCounts, at now: Int64) -> [News]? {
         let counts = TrafficCounts(
             boot: counts.boot, shares: Self.merged(counts.shares), canaryFailures: counts.canaryFailures)
@@ -54,7 +54,7 @@ struct CountLedger: Hashable, Sendable, Codable {
         }
         for new in counts.shares {
             let old = last?.shares.first { $0.share == new.share } ?? ShareCounts(share: new.share)
-            news.append(Self.news(from: old, to: new))
+            if old != new { news.append(Self.news(from: old, to: new)) }
         }
         accounts[counts.boot] = Account(counts: counts, at: now)
         if accounts.count > Self.mostRuns,
