@@ -89,7 +89,7 @@ package struct BadCanary: Sendable {
             (0.01, Goal(medianRequests: 1_000, p95Requests: 2_400)),
         ]
         .flatMap { (rate: Double, goal: Goal) in
-            [500, 100, 1_000].map { share in
+            [100, 500, 1_000].map { share in
                 let percent = Int(rate * 100)
                 return BadCanary(
                     name: "errors-\(percent)", title: "\(percent) %, share \(share / 100) %", share: share,
