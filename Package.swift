@@ -71,6 +71,7 @@ let package = Package(
         library(
             "Platforms",
             ["Releases", "Ports", "Traffic", "CPosix", subprocess, system, logging, httpClient] + nio),
+        library("Measurements", ["Releases", "Ports", "Postgres", httpClient] + nio),
         library("ControlModel", ["Releases", "Analysis"]),
         library(
             "Controller",
@@ -99,6 +100,8 @@ let package = Package(
         tests("RouterTests", ["Router", "Traffic", "Analysis", logging] + nio),
         tests("PlatformsTests", ["Platforms", "Ports", "Releases", "Traffic", "Analysis", "CPosix", logging]),
         tests("EvidenceTests", ["Evidence", "Platforms", "Ports", "Releases", "Traffic", logging]),
+        tests(
+            "MeasurementsTests", ["Measurements", "Ports", "Releases", "Postgres", "PostgresSupport"] + nio),
         tests(
             "RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", "CPosix", logging, system]),
         tests(

@@ -1,16 +1,16 @@
 // Starting a program that may leave a server behind. Foundation's Process waits for everybody who inherits its pipes.
 
 import Foundation
-import Glibc
+package import Glibc
 
 /// A child in a session of its own, so that a Ctrl-C meant for the tests does not reach it.
-struct ChildProcess: Sendable {
-    let pid: pid_t
+package struct ChildProcess: Sendable {
+    package let pid: pid_t
 
     /// - Parameters:
     ///   - input: a descriptor for its standard input; nil is /dev/null.
     ///   - output: a file that gets what it writes.
-    init(_ command: [String], input: Int32? = nil, output: String) throws {
+    package init(_ command: [String], input: Int32? = nil, output: String) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -43,7 +43,7 @@ struct ChildProcess: Sendable {
     }
 
     /// Waits for its end on a thread of its own. The exit code; 128 and more for a signal, as shells have it.
-    func wait() async -> Int32 {
+    package func wait() async -> Int32 {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 var status: Int32 = 0

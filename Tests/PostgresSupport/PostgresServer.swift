@@ -147,7 +147,7 @@ package final class PostgresServer: Sendable {
 
 /// A port of 127.0.0.1 that nobody listens on, below those that the kernel gives to outgoing connections, so that a
 /// server finds it free again after a restart.
-private func freePort() throws -> Int {
+package func freePort() throws -> Int {
     for _ in 0..<200 {
         let port = Int.random(in: 15_000..<32_000)
         if isFree(port) { return port }

@@ -8,7 +8,7 @@ package struct SupportError: Error, CustomStringConvertible {
     package let message: String
     package var description: String { message }
 
-    init(_ message: String) { self.message = message }
+    package init(_ message: String) { self.message = message }
 }
 
 /// Where initdb and pg_ctl are, and how to run them.
