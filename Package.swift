@@ -84,7 +84,8 @@ let package = Package(
         .executableTarget(
             name: "perchd",
             dependencies: [
-                "Controller", "ControlAPI", "ControlModel", "Rewind", "Evidence", "Router", "Platforms", "Policies",
+                "Controller", "ControlAPI", "ControlModel", "Rewind", "Evidence", "Router", "Platforms", "Measurements",
+                "Policies",
                 "Postgres", "Releases", "Ports", "Traffic", arguments, lifecycle, logging, metrics, yams,
             ],
             swiftSettings: strict

@@ -4,6 +4,7 @@ import Controller
 import Evidence
 import Foundation
 import Logging
+import Measurements
 import Platforms
 import Policies
 import Ports
@@ -38,7 +39,8 @@ struct Wiring {
             data: PostgresData(
                 dataFolder: settings.data, secrets: { secret throws(Failure) in try Self.value(of: secret) },
                 logger: logger),
-            evidence: CommitEvidence(source: source, history: source, logger: logger))
+            evidence: CommitEvidence(source: source, history: source, logger: logger),
+            metrics: MetricSources { secret throws(Failure) in try Self.value(of: secret) })
     }
 
     static func value(of secret: Secret) throws(Failure) -> String {

@@ -25,6 +25,8 @@ final class FakeWorld: Sendable {
         var hold: String?
         var calls: [String] = []
         var behaviour = CanaryBehaviour.good
+        /// What metrics say, by name.
+        var metrics: [String: MetricReading] = [:]
         /// Calls that fail for good, with the message.
         var failing: [String: String] = [:]
         /// Calls that never return until cancelled.
@@ -56,7 +58,7 @@ final class FakeWorld: Sendable {
     }
 
     var ports: ControllerPorts {
-        ControllerPorts(platform: self, traffic: self, source: self, data: self, evidence: self)
+        ControllerPorts(platform: self, traffic: self, source: self, data: self, evidence: self, metrics: self)
     }
 }
 
@@ -218,6 +220,12 @@ extension FakeWorld: DataPort {
     func exportRecording(
         release: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Failure) {}
+}
+
+extension FakeWorld: MetricPort {
+    func read(_ metric: Policy.Metric) async -> MetricReading {
+        state.withLock { $0.metrics[metric.name] ?? .noData("nobody knows") }
+    }
 }
 
 extension FakeWorld: EvidencePort {

@@ -6,7 +6,7 @@ create table watch_look (
     primary key (release, number)
 );
 
--- What stable answered before a release's canary got traffic: where its latencies and failures lie.
+-- What is known from before a release's canary got traffic: stable's latencies and failures, readings of metrics.
 create table watch_past (
     release text primary key references release,
     body json not null

@@ -32,14 +32,14 @@ extension ReleaseController {
         let test = rejudging.progress?.release
         return Simulation(
             release: id, looks: rejudging.looks, turns: rejudging.story,
-            rolledBackAt: rejudging.verdict.map { Instant(millisecondsSince1970: $0.at).iso8601 },
+            rolledBackAt: rejudging.endedAt?.iso8601,
             wealth: test?.wealth, limit: test?.settings.rollbackEvidence, actual: state.message)
     }
 
     private func rejudge(_ id: ReleaseID, _ policy: Policy) async throws(Refusal) -> Rejudging {
         var rejudging = Rejudging(id, policy: policy)
         var last = 0
-        while rejudging.verdict == nil {
+        while rejudging.endedAt == nil {
             do {
                 let page = try await store.looks(of: id, after: last, limit: Self.looksPerPage)
                 for look in page { rejudging.take(look) }

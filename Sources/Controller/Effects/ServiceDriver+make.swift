@@ -118,7 +118,9 @@ extension ServiceDriver {
         else { return }
         var lastMinute = VersionCounts()
         for second in report.recent { lastMinute.add(second.stable) }
-        let past = lastMinute.judged >= Self.enoughPast ? lastMinute : report.stable
+        let past = WatchPast(
+            stable: lastMinute.judged >= Self.enoughPast ? lastMinute : report.stable,
+            metrics: await MetricFeed.before(state.policy, ports))
         do {
             try await store.savePast(past, of: state.id, epoch: epoch)
         } catch {

@@ -14,31 +14,47 @@ extension ServiceDriver {
     ///
     /// - Parameter until: the earliest moment a pass counts; nil: it can only fail.
     func watch(_ phase: Phase, until: Instant?, _ state: ReleaseState) async throws(Failure) {
+        let feed = MetricFeed(
+            state.policy, ports: ports, share: state.wantedShare, shareSince: state.shareSince ?? state.phaseSince)
+        let end = await withTaskGroup(of: Void.self) { group -> Result<Void, Failure> in
+            group.addTask { await feed.run() }
+            defer { group.cancelAll() }
+            do throws(Failure) {
+                return .success(try await look(at: phase, until: until, feed, state))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try end.get()
+    }
+
+    private func look(
+        at phase: Phase, until: Instant?, _ feed: MetricFeed, _ state: ReleaseState
+    ) async throws(Failure) {
         var judge = try await resumedProgress(phase, state)
         var lastSlow = ContinuousClock.now - .seconds(10)
         var isDrained = false
         var saidOnHold: String?
         while !Task.isCancelled {
-            let reading = try await reading(state)
+            let reading = try await reading(state, overdueAfter: judge.release.overdueAfterMicroseconds)
             let isReady = isDrained ? await isCanaryReady(state) : true
-            let (look, recorded) = judge.judge(reading, state.watched, isCanaryReady: isReady, at: ports.now())
+            let (look, recorded) = judge.judge(
+                reading, state.watched, isCanaryReady: isReady, metrics: feed.take(), at: ports.now())
             progress = judge
             try await save(judge, recorded, state)
             if judge.canary.failures > 0, self.state?.firstFailureAt == nil { await noteFirstFailure(state) }
-            if case .hold(let reason) = look {
-                if reason.takesTrafficAway != isDrained {
-                    isDrained = reason.takesTrafficAway
-                    try await table.publish(
-                        policy: state.policy, release: state.id, share: isDrained ? Share.none : state.wantedShare)
-                }
-                if saidOnHold != reason.kind {
-                    saidOnHold = reason.kind
-                    inbox.tell(.onHold(why: reason.sentence), release: state.id)
-                }
-            } else if isDrained {
-                isDrained = false
-                try await table.publish(policy: state.policy, release: state.id, share: state.wantedShare)
+            let drains = if case .hold(let reason) = look { reason.takesTrafficAway } else { false }
+            if drains != isDrained {
+                isDrained = drains
+                let share = isDrained ? Share.none : state.wantedShare
+                try await table.publish(policy: state.policy, release: state.id, share: share)
+                feed.note(share)
             }
+            if let onHold = look.onHold, onHold.kind != saidOnHold {
+                saidOnHold = onHold.kind
+                inbox.tell(.onHold(why: onHold.sentence), release: state.id)
+            }
+            if let remark = judge.remark { inbox.tell(.onHold(why: remark), release: state.id) }
             await act(on: look, judge, phase, until: until, state)
             if ContinuousClock.now - lastSlow >= .seconds(2) {
                 lastSlow = .now
@@ -52,7 +68,7 @@ extension ServiceDriver {
     /// The release's judge: as it was left in this phase, or handed on from the one before.
     private func resumedProgress(_ phase: Phase, _ state: ReleaseState) async throws(Failure) -> WatchProgress {
         let saved: WatchProgress?
-        let past: VersionCounts?
+        let past: WatchPast?
         do {
             saved = try await store.progress(of: state.id)
             past = saved == nil ? try await store.past(of: state.id) : nil
@@ -60,7 +76,7 @@ extension ServiceDriver {
             throw Failure("store: \(error)", isTransient: true)
         }
         if let saved, saved.phase == phase, saved.since == state.phaseSince { return saved }
-        let reading = try await reading(state)
+        let reading = try await reading(state, overdueAfter: saved?.release.overdueAfterMicroseconds)
         let now = ports.now()
         let judge = WatchProgress(state.watched, after: saved, past: past, reading: reading, at: now)
         if saved == nil { await forgetOldLooks() }
@@ -68,8 +84,10 @@ extension ServiceDriver {
         return judge
     }
 
-    private func reading(_ state: ReleaseState) async throws(Failure) -> Reading {
-        let report = try await ports.traffic.report(service: service)
+    /// - Parameter overdueAfter: in microseconds; nil: the router's own idea.
+    private func reading(_ state: ReleaseState, overdueAfter: Double?) async throws(Failure) -> Reading {
+        let limit = Duration.microseconds(Int64(overdueAfter ?? 250_000))
+        let report = try await ports.traffic.report(service: service, overdueAfter: limit)
         guard report.release == state.id.description else {
             throw Failure("the router counts for '\(report.release)', not \(state.id)", isTransient: true)
         }
@@ -115,12 +133,13 @@ extension ServiceDriver {
         let now = ports.now()
         let standing = judge.standing
         switch look {
-        case .rollBack(let verdict):
+        case .rollBack, .breach:
             if phase != .baking {
                 // The one effect that runs before its fact: users leave a failing canary at once.
                 try? await table.publish(policy: state.policy, release: state.id, share: Share.none)
             }
-            let inputs = VerdictInputs(verdict, look: judge.looks)
+            var inputs = VerdictInputs(judge)
+            if case .rollBack(let verdict) = look { inputs = VerdictInputs(verdict, look: judge.looks) }
             await report(.judged(Verdict(phase: phase, outcome: .fail, why: standing.why, inputs: inputs)), state)
         case .advance:
             guard let until, now >= until else { return }
@@ -130,7 +149,7 @@ extension ServiceDriver {
             await report(.canaryIsBack, state)
         case .hold(.notEnoughEvidence):
             await report(.dataMissing(phase, why: standing.why.joined(separator: "; ")), state)
-        case .hold: break
+        case .hold, .held: break
         case .goOn:
             guard let until, now >= until.advanced(by: state.policy.watch.noDataWait) else { return }
             await report(.dataMissing(phase, why: standing.why.joined(separator: "; ")), state)

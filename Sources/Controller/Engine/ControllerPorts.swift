@@ -10,18 +10,20 @@ package struct ControllerPorts: Sendable {
     package var source: any SourcePort
     package var data: any DataPort
     package var evidence: any EvidencePort
+    package var metrics: any MetricPort
     /// Wall-clock time, for facts and deadlines.
     package var now: @Sendable () -> Instant
 
     package init(
         platform: any PlatformPort, traffic: any TrafficPort, source: any SourcePort, data: any DataPort,
-        evidence: any EvidencePort, now: @escaping @Sendable () -> Instant = { .now }
+        evidence: any EvidencePort, metrics: any MetricPort, now: @escaping @Sendable () -> Instant = { .now }
     ) {
         self.platform = platform
         self.traffic = traffic
         self.source = source
         self.data = data
         self.evidence = evidence
+        self.metrics = metrics
         self.now = now
     }
 }

@@ -39,7 +39,8 @@ actor TableBook {
                 keys: policy.cohort.by.map(\.routed), salt: release?.description ?? service.rawValue,
                 includeHeaders: policy.cohort.includeHeaders),
             timeoutMilliseconds: policy.traffic.timeout.milliseconds,
-            redactHeaders: policy.report.redactHeaders, redactFields: policy.report.redactFields)
+            redactHeaders: policy.report.redactHeaders, redactFields: policy.report.redactFields,
+            routes: policy.watch.routes)
         if !even, table == served, try await traffic.table(service: service) == served { return }
         generation += 1
         table.generation = generation

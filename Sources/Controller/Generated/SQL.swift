@@ -102,7 +102,7 @@ enum SQL {
         """#
 
     static let saveWatchPast = #"""
-        -- $1 release, $2 counts, $3 epoch. The first one stays.
+        -- $1 release, $2 what is known, $3 epoch. The first one stays.
         insert into watch_past (release, body)
         select $1, $2::json where (select epoch from leadership) = $3::bigint
         on conflict (release) do nothing;
@@ -259,7 +259,7 @@ enum SQL {
             primary key (release, number)
         );
 
-        -- What stable answered before a release's canary got traffic: where its latencies and failures lie.
+        -- What is known from before a release's canary got traffic: stable's latencies and failures, readings of metrics.
         create table watch_past (
             release text primary key references release,
             body json not null

@@ -18,8 +18,9 @@ extension JudgingSettings {
         latencyWeight = watch.latency.weight
         routes = watch.routes
         external = watch.metrics.compactMap { metric in
-            guard metric.then == .rollBack, case .counters(let counters) = metric.source else { return nil }
-            return External(name: metric.name, weight: counters.weight, dryRun: metric.isDryRun)
+            guard case .counters(let counters) = metric.source else { return nil }
+            return External(
+                name: metric.name, weight: counters.weight, dryRun: metric.isDryRun || metric.then != .rollBack)
         }
         limits = AbsoluteLimits(
             errorsMaxBasisPoints: watch.errors.maxBasisPoints,

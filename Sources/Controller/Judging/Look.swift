@@ -9,6 +9,10 @@ package enum Look: Hashable, Sendable {
     /// Good enough for the next step, as soon as this one has lasted its time.
     case advance
     case hold(HoldReason)
+    /// A metric beside the router's counts is outside its limits.
+    case breach(String)
+    /// A metric beside the router's counts keeps the step from ending.
+    case held(String)
     /// The canary's instances, which were out, are back: from the first step again.
     case resume
     /// Nothing is known yet; what is missing.
@@ -45,8 +49,21 @@ package struct Standing: Hashable, Sendable, Codable {
                 ? "within its limits" : "shown to fail less than \(proven) points more often than stable"
             self.init(verdict: .pass, why: ["\(told), \(claim)"])
         case .hold(let reason): self.init(verdict: .hold, why: [told, reason.sentence])
+        case .breach(let sentence): self.init(verdict: .fail, why: [sentence])
+        case .held(let sentence): self.init(verdict: .hold, why: [told, "on hold: \(sentence)"])
         case .resume: self.init(verdict: .hold, why: [told, "its instances are back"])
         case .goOn(let missing): self.init(verdict: .hold, why: [told, missing])
+        }
+    }
+}
+
+extension Look {
+    /// Why the step is on hold, and the same without its numbers; nil while it is not.
+    var onHold: (kind: String, sentence: String)? {
+        switch self {
+        case .hold(let reason): (reason.kind, reason.sentence)
+        case .held(let sentence): ("metric", "on hold: \(sentence)")
+        case .rollBack, .advance, .breach, .resume, .goOn: nil
         }
     }
 }

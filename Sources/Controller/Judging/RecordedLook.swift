@@ -13,6 +13,8 @@ package struct RecordedLook: Hashable, Sendable {
     package var isCanaryReady: Bool
     /// nil: the router answered with an older reading than the one before.
     package var news: ReadingNews?
+    /// Readings of metrics since the look before; with a release's first look those from before the canary got traffic.
+    package var metrics: [MetricNews] = []
 
     package struct Beginning: Hashable, Sendable, Codable {
         package var phase: Phase
@@ -36,6 +38,7 @@ extension RecordedLook: Codable {
         case shares = "s"
         case keyless = "k"
         case canaryFailures = "f"
+        case metrics = "m"
     }
 
     package init(from decoder: any Decoder) throws {
@@ -44,6 +47,7 @@ extension RecordedLook: Codable {
         at = try container.decode(Int64.self, forKey: .at)
         begins = try container.decodeIfPresent(Beginning.self, forKey: .begins)
         isCanaryReady = try container.decodeIfPresent(Bool.self, forKey: .isCanaryReady) ?? true
+        metrics = try container.decodeIfPresent([MetricNews].self, forKey: .metrics) ?? []
         guard let boot = try container.decodeIfPresent(String.self, forKey: .boot) else { return }
         let shares = try container.decodeIfPresent([PackedShare].self, forKey: .shares) ?? []
         let keyless = try container.decodeIfPresent(PackedCounts.self, forKey: .keyless)
@@ -58,6 +62,7 @@ extension RecordedLook: Codable {
         try container.encode(at, forKey: .at)
         try container.encodeIfPresent(begins, forKey: .begins)
         if !isCanaryReady { try container.encode(false, forKey: .isCanaryReady) }
+        if !metrics.isEmpty { try container.encode(metrics, forKey: .metrics) }
         guard let news else { return }
         try container.encode(news.boot, forKey: .boot)
         if !news.shares.isEmpty { try container.encode(news.shares.map(PackedShare.init), forKey: .shares) }

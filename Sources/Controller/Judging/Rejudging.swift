@@ -11,8 +11,8 @@ package struct Rejudging: Sendable {
     /// What changed from look to look, the first of each kind in a row.
     package private(set) var story: [Simulation.Turn] = []
     package private(set) var looks = 0
-    /// A verdict against a version is the end: what came later came with its traffic.
-    package private(set) var verdict: RollbackVerdict?
+    /// When the release would have gone back. That is the end: what came later came with other traffic.
+    package private(set) var endedAt: Instant?
     private var lastKind = ""
 
     /// - Parameter policy: whose `watch` judges. Steps and their times are those that the release went through.
@@ -22,7 +22,7 @@ package struct Rejudging: Sendable {
     }
 
     package mutating func take(_ recorded: RecordedLook) {
-        guard verdict == nil else { return }
+        guard endedAt == nil else { return }
         looks += 1
         let now = Instant(millisecondsSince1970: recorded.at)
         if let news = recorded.news {
@@ -35,15 +35,17 @@ package struct Rejudging: Sendable {
             watched.phase = beginning.phase
             watched.since = beginning.since
             progress = WatchProgress(
-                watched, after: progress, past: beginning.past, reading: reading, at: now)
+                watched, after: progress, past: beginning.past.map { WatchPast(stable: $0, metrics: recorded.metrics) },
+                reading: reading, at: now)
             note(beginning.phase.description(in: watched.policy), kind: "begins", now)
             return
         }
         guard var judge = progress else { return }
         let (look, _) = judge.judge(
-            recorded.news.map { _ in reading }, watched, isCanaryReady: recorded.isCanaryReady, at: now)
+            recorded.news.map { _ in reading }, watched, isCanaryReady: recorded.isCanaryReady,
+            metrics: recorded.metrics, at: now)
         progress = judge
-        if case .rollBack(let verdict) = look { self.verdict = verdict }
+        if judge.standing.verdict == .fail { endedAt = now }
         note(judge.standing.why.joined(separator: "; "), kind: look.kind, now)
     }
 
@@ -62,9 +64,9 @@ extension Look {
     /// One word for people and programs.
     var kind: String {
         switch self {
-        case .rollBack: "roll-back"
+        case .rollBack, .breach: "roll-back"
         case .advance: "advance"
-        case .hold: "hold"
+        case .hold, .held: "hold"
         case .resume: "resume"
         case .goOn: "go-on"
         }

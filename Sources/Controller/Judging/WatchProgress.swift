@@ -17,6 +17,17 @@ extension ReleaseState {
     }
 }
 
+/// What is known from before a release's canary got traffic.
+package struct WatchPast: Hashable, Sendable, Codable {
+    package var stable: VersionCounts
+    package var metrics: [MetricNews]
+
+    package init(stable: VersionCounts, metrics: [MetricNews] = []) {
+        self.stable = stable
+        self.metrics = metrics
+    }
+}
+
 /// The judge of a release with everything it has taken in, and the counts of the phase. A lost, doubled or late reading
 /// changes nothing; it is written to the store whole, so the judge goes on with the same wealth after a crash.
 package struct WatchProgress: Hashable, Sendable, Codable {
@@ -36,13 +47,16 @@ package struct WatchProgress: Hashable, Sendable, Codable {
     private var bake: BakeTest?
     /// Holds a canary beside stable to its latency limits: where users are given to the versions nothing else judges them.
     private var latencyLimits: BakeTest?
+    private var metrics: WatchedMetrics
+    /// What a metric said that people should know once; for the release's story.
+    package private(set) var remark: String?
 
     /// - Parameters:
     ///   - earlier: of the release's phase before, whose judge goes on.
     ///   - past: what stable answered before the canary got traffic; for a release's first phase.
     ///   - reading: the phase's counts start with it.
     package init(
-        _ watched: WatchedPhase, after earlier: WatchProgress?, past: VersionCounts? = nil, reading: Reading,
+        _ watched: WatchedPhase, after earlier: WatchProgress?, past: WatchPast? = nil, reading: Reading,
         at now: Instant
     ) {
         phase = watched.phase
@@ -51,7 +65,13 @@ package struct WatchProgress: Hashable, Sendable, Codable {
         last = reading
         let settings = JudgingSettings(watched.policy)
         let time = now.millisecondsSince1970
-        release = earlier?.release ?? ReleaseTest(settings: settings, at: time, past: past ?? VersionCounts())
+        release = earlier?.release ?? ReleaseTest(settings: settings, at: time, past: past?.stable ?? VersionCounts())
+        if let earlier {
+            metrics = earlier.metrics
+        } else {
+            metrics = WatchedMetrics(watched.policy.watch.metrics)
+            for news in past?.metrics ?? [] { _ = metrics.take(news) }
+        }
         if !settings.limits.latency.isEmpty {
             latencyLimits =
                 earlier?.latencyLimits
@@ -74,26 +94,36 @@ package struct WatchProgress: Hashable, Sendable, Codable {
     ///
     /// The parameters are what ``init(_:after:past:reading:at:)`` was given.
     package func recordedBeginning(
-        after earlier: WatchProgress?, past: VersionCounts?, at now: Instant
+        after earlier: WatchProgress?, past: WatchPast?, at now: Instant
     ) -> RecordedLook {
         RecordedLook(
-            number: looks, at: now.millisecondsSince1970, begins: .init(phase: phase, since: since, past: past),
+            number: looks, at: now.millisecondsSince1970, begins: .init(phase: phase, since: since, past: past?.stable),
             isCanaryReady: true,
-            news: ReadingNews(of: last, since: earlier.flatMap { last.follows($0.last) ? $0.last : nil }))
+            news: ReadingNews(of: last, since: earlier.flatMap { last.follows($0.last) ? $0.last : nil }),
+            metrics: past?.metrics ?? [])
     }
 
     /// Takes in a reading and says what follows.
     ///
-    /// - Parameter reading: nil when there is none that is newer than the last.
+    /// - Parameters:
+    ///   - reading: nil when there is none that is newer than the last.
+    ///   - metrics: read since the look before.
     /// - Returns: what follows, and the look as it is kept.
     package mutating func judge(
-        _ reading: Reading?, _ watched: WatchedPhase, isCanaryReady: Bool, at now: Instant
+        _ reading: Reading?, _ watched: WatchedPhase, isCanaryReady: Bool, metrics readings: [MetricNews] = [],
+        at now: Instant
     ) -> (look: Look, recorded: RecordedLook) {
         looks += 1
         let news = reading.flatMap { take($0) }
         let tick = Tick(
-            at: now.millisecondsSince1970, counts: news == nil ? [] : [last.counts], isCanaryReady: isCanaryReady)
-        let look: Look
+            at: now.millisecondsSince1970, counts: news == nil ? [] : [last.counts], isCanaryReady: isCanaryReady,
+            external: readings.compactMap { reading in
+                guard case .counts(let table?) = reading.content else { return nil }
+                return ExternalCounts(metric: reading.metric, table: table)
+            })
+        remark = nil
+        let breach = take(readings)
+        var look: Look
         if let verdict = bake?.judge(tick) {
             look = .rollBack(verdict)
         } else if bake != nil {
@@ -102,10 +132,39 @@ package struct WatchProgress: Hashable, Sendable, Codable {
             let slow = latencyLimits?.judge(tick)
             look = comparison(release.judge(tick), slow: slow, watched.policy)
         }
+        look = withMetrics(look, breach: breach, at: now)
         standing = Standing(look, self, watched)
         let recorded = RecordedLook(
-            number: looks, at: now.millisecondsSince1970, begins: nil, isCanaryReady: isCanaryReady, news: news)
+            number: looks, at: now.millisecondsSince1970, begins: nil, isCanaryReady: isCanaryReady, news: news,
+            metrics: readings)
         return (look, recorded)
+    }
+
+    /// - Returns: why the version goes back at once.
+    private mutating func take(_ readings: [MetricNews]) -> String? {
+        var breach: String?
+        for reading in readings {
+            switch metrics.take(reading) {
+            case .rollBack(let sentence): breach = breach ?? sentence
+            case .noted(let sentence): remark = sentence
+            case .hold, .nothing: break
+            }
+        }
+        return breach
+    }
+
+    /// A verdict of the counts comes first; then what the metrics say.
+    private mutating func withMetrics(_ look: Look, breach: String?, at now: Instant) -> Look {
+        if case .rollBack = look { return look }
+        if let breach { return .breach(breach) }
+        var held = metrics.hold(at: now)
+        switch metrics.weigh(release) {
+        case .hold(let sentence): held = held ?? sentence
+        case .noted(let sentence): remark = remark ?? sentence
+        case .rollBack, .nothing: break
+        }
+        if case .advance = look, let held { return .held(held) }
+        return look
     }
 
     /// - Parameter slow: the canary's verdict over its latency limits; in an incident of both versions it waits.

@@ -1,6 +1,5 @@
 // Releases in PostgreSQL. One connection, reopened when lost; every write carries the leader's epoch.
 
-package import Analysis
 import Foundation
 package import Logging
 import Ports
@@ -249,15 +248,15 @@ package actor ReleaseStore {
         }
     }
 
-    /// What stable answered before the release's canary got traffic. The first one that is saved stays.
-    package func savePast(_ counts: VersionCounts, of release: ReleaseID, epoch: UInt64) async throws(StoreError) {
-        _ = try await query(SQL.saveWatchPast, [release.description, try encoded(counts), "\(epoch)"])
+    /// What is known from before the release's canary got traffic. The first one that is saved stays.
+    package func savePast(_ past: WatchPast, of release: ReleaseID, epoch: UInt64) async throws(StoreError) {
+        _ = try await query(SQL.saveWatchPast, [release.description, try encoded(past), "\(epoch)"])
     }
 
-    package func past(of release: ReleaseID) async throws(StoreError) -> VersionCounts? {
+    package func past(of release: ReleaseID) async throws(StoreError) -> WatchPast? {
         guard let body = try await query(SQL.watchPast, [release.description]).rows.first?[0] else { return nil }
         do {
-            return try JSONDecoder().decode(VersionCounts.self, from: Data(body.utf8))
+            return try JSONDecoder().decode(WatchPast.self, from: Data(body.utf8))
         } catch {
             throw .damaged("past of \(release): \(error)")
         }
