@@ -43,9 +43,11 @@ package struct AbsoluteLimits: Hashable, Sendable, Codable {
 
     /// Bad and all requests under each of ``bounds``. A latency in the same bucket as its limit is within it.
     func trials(_ counts: VersionCounts) -> [ContingencyTable.Trials] {
+        let failures = ContingencyTable.Trials(bad: counts.failures, total: counts.judged)
+        guard !latency.isEmpty else { return [failures] }
         let times = counts.completionTimes
         let all = times.total
-        return [.init(bad: counts.failures, total: counts.judged)]
+        return [failures]
             + latency.map { limit in
                 let edge = LatencyHistogram.bucket(microseconds: UInt64(max(0, limit.maxMicroseconds)))
                 return .init(bad: times.above(edge), total: all)

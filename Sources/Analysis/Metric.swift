@@ -1,6 +1,6 @@
 // What versions are compared by. Pure values.
 
-/// A metric that gates.
+/// One thing that a canary is judged by.
 package enum Metric: Hashable, Sendable, Codable {
     /// 5xx, connect failures, resets and timeouts.
     case errors

@@ -81,6 +81,14 @@ import Testing
         }
         _ = look(&release, [.init(metric: "search_errors", table: ContingencyTable(0.05, 9, 9, 0, 9))])
         #expect(release.test.external == before)
+        // Among others they do not disturb the order in which these are summed either.
+        let weights = [0.3, 0.05, 0.1, 0.05, 0.2, 0.3]
+        func settled(_ weights: [Double]) -> ExternalTest {
+            var test = before[0]
+            test.settle(weights.map { .init(metric: "payment_errors", table: ContingencyTable($0, 1, 7, 1, 31)) })
+            return test
+        }
+        #expect(settled([0.3, .nan, 0.05, 0.1, .nan, 0.05, .nan, 0.2, 0.3]) == settled(weights))
         _ = look(&release, [.init(metric: "payment_errors", table: ContingencyTable(0.05, 9, 0, 9, 0))])
         #expect(release.test.wealth.isFinite)
     }

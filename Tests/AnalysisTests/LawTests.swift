@@ -182,14 +182,14 @@ import Testing
         settings.latency = nil
         settings.falseAlarmRate = 0.1
         settings.minimumFailures = 1
-        let releases = 150
+        let releases = 120
         var rolledBack = 0
         for seed in 0..<releases as Range<Int> {
             var generator = SeededGenerator(seed: 104 << 32 | UInt64(seed))
             var release = Rehearsal(settings)
-            for tick in 0..<60 {
+            for tick in 0..<40 {
                 // The canary uses up its excess on every route, and a third of both fails now and then.
-                let base = tick % 20 == 19 ? 0.3 : 0.002
+                let base = tick % 10 == 9 ? 0.3 : 0.002
                 func arm(_ mean: Double, _ rate: Double) -> RouteArm {
                     let requests = generator.arrivals(mean)
                     return RouteArm(requests: requests, failures: generator.binomial(requests, rate))

@@ -47,6 +47,30 @@ import Testing
                 "1 of \(roundedDown(alone.wealth / 4)) releases (limit: 1 of 100)"))
     }
 
+    @Test func `where no metric suffices by itself the claim is about all of them`() throws {
+        func judged(_ alpha: Double) -> Rehearsal {
+            var settings = settings(["/a"])
+            settings.falseAlarmRate = alpha
+            var release = Rehearsal(settings)
+            release.router.settle(
+                share: 500, stable: Answers(answered: 1_139, failed: 1), canary: Answers(answered: 55, failed: 5))
+            release.router.change(500) { counts in
+                counts.routes = [RouteCounts(route: "/a", stable: arm(1_000, failed: 1), canary: arm(50, failed: 5))]
+            }
+            _ = release.look()
+            return release
+        }
+        let wealth = judged(1e-9).test.wealth
+        let verdict = try #require(judged(1 / (0.9 * wealth)).test.verdict)
+        #expect(verdict.judgesParts && verdict.leading == .route("/a"))
+        #expect(verdict.leadingShare * verdict.leadingWealth < verdict.limit && wealth > verdict.limit)
+        #expect(
+            verdict.sentence(release: "v42").hasSuffix(
+                "If the canary was worse in nothing that is judged, evidence this strong would come up in fewer than 1 of "
+                    + "\(roundedDown(wealth)) releases (limit: 1 of \(roundedDown(0.9 * wealth)))."),
+            "\(verdict.sentence(release: "v42"))")
+    }
+
     @Test func `failures are half of all requests and half of the routes' mean`() {
         var release = Rehearsal(settings(["/a", "/b"]))
         release.router.settle(share: 500, stable: Answers(answered: 190), canary: Answers(answered: 9, failed: 1))
