@@ -24,6 +24,9 @@ struct ReleaseRoutes: Sendable {
         api.get("services/:service/policy") { _, context in
             text(try await control.policyText(of: try serviceName(context)), type: "application/yaml")
         }
+        api.get("services/:service/plan") { _, context in
+            try answer(try await control.plan(of: try serviceName(context)))
+        }
         api.post("services/:service/rollback") { request, context in
             let service = try serviceName(context)
             let wanted = try await document(RollbackRequest.self, of: request, settings)

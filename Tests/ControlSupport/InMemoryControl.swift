@@ -1,5 +1,6 @@
 // The controller as a small model in memory: what the API and the CLI are tested against.
 
+import Analysis
 package import ControlModel
 package import Releases
 
@@ -168,6 +169,18 @@ package actor InMemoryControl: ControlPlane {
                 throw Refusal(.unavailable, "nobody takes the recording of \(id)")
             }
         }
+    }
+
+    /// One step, of which nothing is ever proven.
+    package func plan(of service: ServiceName) throws(Refusal) -> ServicePlan {
+        guard policies[service] != nil else { throw unknown(service) }
+        let plan = Plan(
+            settings: JudgingSettings(), steps: [.init(share: 500, shortestMilliseconds: 60_000)],
+            stable: .init(bad: 1, total: 1_000), traffic: .init(unitsPerSecond: 20), runs: 20)
+        return ServicePlan(
+            service: service, unit: "request", unitsPerSecond: 20, knownUsers: nil, basis: "1 200 requests",
+            stableFailures: 1, stableTotal: 1_000, rates: plan.rates,
+            steps: plan.steps.map { .init($0, step: "5% for 1m") })
     }
 
     /// One look that went on, and a verdict against the release when a policy was given.

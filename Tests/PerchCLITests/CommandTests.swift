@@ -4,7 +4,7 @@
 import ControlAPI
 import ControlModel
 import ControlSupport
-import FoundationEssentials
+import Foundation
 import PerchCLI
 import Releases
 import Testing
@@ -34,6 +34,10 @@ private let commit = String(repeating: "c", count: 40)
                 (["quarantine", "export", "shop-1"], "\"key\":{\"order_id\":\"9\"}"),
                 (["recording", "export", "shop-1"], "{\"lsn\":1}\n{\"lsn\":2}\n"),
                 (["policy", "show", "shop"], "service: shop\n"),
+                (["plan", "shop"], "1  5% for 1m"), (["plan", "shop"], "warn"),
+                (["plan", "shop", "-o", "json"], "\"rates\":[1,0.5,0.05,0.01]"),
+                (["simulate", "--release", "shop-1"], "not rolled back"),
+                (["simulate", "--release", "shop-1", "-o", "json"], "\"decision\":\"go-on\""),
                 (["status", "-o", "json"], "{\"services\":[{\"active\":{"),
                 (["releases", "--output", "json"], "{\"releases\":[{"),
                 (["show", "shop-1", "-o", "json"], "\"current_step\":0"),
@@ -47,6 +51,28 @@ private let commit = String(repeating: "c", count: 40)
                 #expect(run.out.contains(part), "\(arguments): \(run.out)")
                 #expect(!run.out.contains("\u{1B}"), "no colours when piped")
             }
+        }
+    }
+
+    @Test func aPolicyThatWouldHaveRolledBackEndsSimulateWithOne() async throws {
+        try await withLiveAPI(control: await shopControl()) { (api: LiveAPI) async throws in
+            let file = "\(NSTemporaryDirectory())/simulate-\(UInt64.random(in: 0...UInt64.max)).yaml"
+            let policy = """
+                service: shop
+                source: {repository: /srv/shop.git}
+                platform: {process: {command: ["./shop", "{port}"]}}
+                traffic: {listen: "127.0.0.1:8080"}
+                cohort: {steps: [{share: 5%, for: 2m}]}
+                """
+            try policy.write(toFile: file, atomically: true, encoding: .utf8)
+            defer { try? FileManager.default.removeItem(atPath: file) }
+            let strict = await api.perch("simulate", "--release", "shop-1", "--policy", file)
+            #expect(strict.out.contains("rolled back at 2026-03-01T12:00:02.250Z"), "\(strict.err)")
+            #expect(strict.outcome == .failed)
+            try "service: shop\n".write(toFile: file, atomically: true, encoding: .utf8)
+            let mistaken = await api.perch("simulate", "--release", "shop-1", "--policy", file)
+            #expect(mistaken.outcome == .usage)
+            #expect(mistaken.err.contains("perch policy check \(file)"))
         }
     }
 

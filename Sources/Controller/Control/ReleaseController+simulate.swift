@@ -7,7 +7,7 @@ package import Releases
 
 extension ReleaseController {
     /// Looks that are read from the store at once.
-    private static let looksPerPage = 2_000
+    static let looksPerPage = 2_000
 
     package func simulate(_ id: ReleaseID, _ request: SimulationRequest) async throws(Refusal) -> Simulation {
         let state = try await state(id)

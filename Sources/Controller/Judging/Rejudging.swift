@@ -1,6 +1,6 @@
 // Judging a release again from its recorded looks: what another policy would have said, and when. Pure.
 
-package import Analysis
+import Analysis
 package import ControlModel
 package import Releases
 

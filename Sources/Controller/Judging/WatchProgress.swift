@@ -1,6 +1,7 @@
 // What is known of the versions that are watched, kept so that a restart of daemon or router loses none of it.
 
 package import Analysis
+import Ports
 package import Releases
 
 /// What is watched: a phase of a release, under a policy.
