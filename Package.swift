@@ -38,6 +38,7 @@ let package = Package(
     products: [
         .executable(name: "perchd", targets: ["perchd"]),
         .executable(name: "perch", targets: ["perch"]),
+        .executable(name: "bench-judgement", targets: ["bench-judgement"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -57,6 +58,8 @@ let package = Package(
         .target(name: "CPosix"),
         library("Releases", []),
         library("Analysis", []),
+        library("JudgementBench", ["Analysis"]),
+        .executableTarget(name: "bench-judgement", dependencies: ["JudgementBench"], swiftSettings: strict),
         library("Traffic", ["Analysis"]),
         library("Ports", ["Releases", "Analysis", "Traffic"]),
         library("Postgres", ["CLibPQ"]),
@@ -90,6 +93,7 @@ let package = Package(
             name: "PostgresSupport", dependencies: ["Postgres"], path: "Tests/PostgresSupport", swiftSettings: strict),
         tests("ReleasesTests", ["Releases"]),
         tests("AnalysisTests", ["Analysis"]),
+        tests("JudgementBenchTests", ["JudgementBench", "Analysis"]),
         tests("PoliciesTests", ["Policies", "Releases"]),
         tests("TriggersTests", ["Triggers", "Releases"]),
         tests("PostgresTests", ["Postgres", "PostgresSupport"]),
@@ -103,8 +107,9 @@ let package = Package(
         tests(
             "ControllerTests",
             [
-                "Controller", "ControlModel", "Postgres", "PostgresSupport", "Ports", "Releases", "Analysis", "Traffic",
-                logging,
+                "Controller", "ControlModel", "Policies", "Postgres", "PostgresSupport", "Ports", "Releases",
+                "Analysis",
+                "Traffic", logging,
             ]
         ),
         .target(

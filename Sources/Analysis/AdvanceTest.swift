@@ -17,6 +17,7 @@ struct AdvanceFactors: Hashable, Sendable {
     ///   - excess: d, in (0, 1).
     ///   - weight: in [0, 1).
     init(past: ContingencyTable.Trials, excess: Double, weight: Double) {
+        let excess = min(max(excess, 1e-9), 1 - 1e-9)
         let rate = (Double(past.bad) + 0.5) / (Double(past.total) + 500)
         let failed = rate / (rate + excess)
         let gain = excess * (1 - failed) / (1 - excess)
@@ -62,32 +63,58 @@ struct LatencyAdvanceFactors: Hashable, Sendable {
     }
 }
 
-/// Evidence that every metric of a step is good enough; starts afresh with each step.
-struct AdvanceTest: Hashable, Sendable, Codable {
+/// Evidence that the canary fails often enough no more than stable; starts afresh with each step.
+struct ErrorProof: Hashable, Sendable, Codable {
     let excess: Double
-    let quantiles: [JudgingSettings.Quantile]
-    /// E for failures.
-    private(set) var errors = 1.0
-    /// E for each quantile.
-    private(set) var latency: [Double]
+    /// E: 1 at the start of a step.
+    private(set) var evidence = 1.0
     /// Stable's failures before the units that are judged next; kept from step to step.
     private(set) var past = ContingencyTable.Trials()
 
+    init(excess: Double) { self.excess = excess }
+
+    mutating func beginStep() { evidence = 1 }
+
+    mutating func settle(_ tables: [ContingencyTable]) {
+        evidence = evidence(with: tables)
+        for table in tables { past.add(table.stable) }
+    }
+
+    /// E if these units settled as well.
+    func evidence(with pending: [ContingencyTable]) -> Double {
+        Experts.bounded(
+            evidence,
+            ContingencyTable.merged(pending).reduce(0) { sum, table in
+                guard table.isComparison else { return sum }
+                return sum + AdvanceFactors(past: past, excess: excess, weight: table.weight).exponent(table)
+            })
+    }
+}
+
+/// Evidence that every metric of a step is good enough; starts afresh with each step.
+struct AdvanceTest: Hashable, Sendable, Codable {
+    let quantiles: [JudgingSettings.Quantile]
+    private(set) var proof: ErrorProof
+    /// E for each quantile.
+    private(set) var latency: [Double]
+
     init(settings: JudgingSettings) {
-        excess = settings.provenExcess
+        proof = ErrorProof(excess: settings.provenExcess)
         quantiles = settings.judgedLatency?.quantiles ?? []
         latency = quantiles.map { _ in 1 }
     }
 
+    /// E for failures.
+    var errors: Double { proof.evidence }
+    /// Stable's failures so far.
+    var past: ContingencyTable.Trials { proof.past }
+
     mutating func beginStep() {
-        errors = 1
+        proof.beginStep()
         latency = quantiles.map { _ in 1 }
     }
 
-    mutating func settle(errors tables: [ContingencyTable]) {
-        errors = Experts.bounded(errors, exponent(tables))
-        for table in tables { past.add(table.stable) }
-    }
+    mutating func settle(errors tables: [ContingencyTable]) { proof.settle(tables) }
 
     /// - Parameter tables: those of each quantile, in their order.
     mutating func settle(latency tables: [[ContingencyTable]]) {
@@ -100,20 +127,13 @@ struct AdvanceTest: Hashable, Sendable, Codable {
     ///
     /// - Parameter pending: canary units that are overdue, as failed or slow.
     func evidence(with pending: [ContingencyTable]) -> [(metric: Metric, evidence: Double)] {
-        [(.errors, Experts.bounded(errors, exponent(pending)))]
+        [(.errors, proof.evidence(with: pending))]
             + zip(quantiles, latency).map { quantile, evidence in
                 (
                     .latency(perMille: quantile.perMille),
                     Experts.bounded(evidence, exponent(pending, quantile: quantile))
                 )
             }
-    }
-
-    private func exponent(_ tables: [ContingencyTable]) -> Double {
-        ContingencyTable.merged(tables).reduce(0) { sum, table in
-            guard table.isComparison else { return sum }
-            return sum + AdvanceFactors(past: past, excess: excess, weight: table.weight).exponent(table)
-        }
     }
 
     private func exponent(_ tables: [ContingencyTable], quantile: JudgingSettings.Quantile) -> Double {

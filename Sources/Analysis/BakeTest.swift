@@ -23,7 +23,7 @@ package struct BakeTest: Hashable, Sendable, Codable {
         self.settings = settings
         self.arm = arm
         self.now = now
-        tests = settings.limits.rates.map { LimitTest(rate: $0) }
+        tests = settings.limits.bounds.map(LimitTest.init)
         drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
         for counts in baseline { _ = ledger.take(counts, at: now) }
     }
@@ -40,7 +40,7 @@ package struct BakeTest: Hashable, Sendable, Codable {
         now = max(now, tick.at)
         for counts in tick.counts {
             for news in ledger.take(counts, at: now) ?? [] {
-                let settled = (arm == .stable ? news.counts.stable : news.counts.canary).settled
+                let settled = arm == .stable ? news.stable : news.canary
                 for (index, trials) in settings.limits.trials(settled).enumerated() { tests[index].settle(trials) }
             }
         }
@@ -51,16 +51,16 @@ package struct BakeTest: Hashable, Sendable, Codable {
     }
 
     private func reachedVerdict() -> RollbackVerdict? {
-        let metrics = [Metric.errors] + settings.limits.latency.map { .latency(perMille: $0.perMille) }
         guard wealth >= settings.limitEvidence,
-            let (leading, metric) = zip(tests, metrics).max(by: { $0.0.experts.wealth < $1.0.experts.wealth }),
+            let leading = tests.max(by: { $0.experts.wealth < $1.experts.wealth }),
             leading.trials.bad >= settings.minimumFailures
         else { return nil }
         return RollbackVerdict(
-            cause: .limit(leading.rate), at: now, unit: .request, canary: leading.trials, stable: .init(), shares: [],
-            wealth: wealth, guardedWealth: wealth, limit: settings.limitEvidence, leading: metric,
-            leadingWealth: leading.experts.wealth, leadingShift: Experts.shifts[leading.experts.leader],
+            cause: .limit(leading.bound), at: now, unit: .request, canary: leading.trials, stable: .init(), shares: [],
+            wealth: wealth, guardedWealth: wealth, limit: settings.limitEvidence, leading: leading.bound.metric,
+            leadingWealth: leading.experts.wealth, leadingShare: 1 / Double(tests.count),
+            leadingShift: Experts.shifts[leading.experts.leader],
             errorNull: settings.errorNull, edge: nil, judgesLatency: !settings.limits.latency.isEmpty,
-            failuresByInstance: [:])
+            judgesParts: false, failuresByInstance: [:])
     }
 }

@@ -11,19 +11,36 @@ struct CountLedger: Hashable, Sendable, Codable {
 
     /// What one reading adds at one share.
     struct News: Hashable, Sendable {
-        /// Settled since the last reading. Its gauges are 0.
-        var counts: ShareCounts
+        /// The canary's share in basis points.
+        var share: Int
+        /// Settled since the last reading.
+        var stable: VersionCounts
+        var canary: VersionCounts
+        var stableUsers: UserNews
+        var canaryUsers: UserNews
         /// Requests given out since the last reading.
         var dispatchedStable: UInt64
         var dispatchedCanary: UInt64
-        /// Users that could still fail when the reading began.
-        var atRiskStable: UInt64
-        var atRiskCanary: UInt64
+        var routes: [RouteNews]
+
+        var weight: Double { Double(share) / 10_000 }
     }
+
+    /// What one reading adds on one route.
+    struct RouteNews: Hashable, Sendable {
+        var route: String
+        var stable: RouteArm
+        var canary: RouteArm
+        var stableUsers: UserNews
+        var canaryUsers: UserNews
+    }
+
+    /// Runs that are remembered; the one that has been silent for the longest time is forgotten first.
+    private static let mostRuns = 64
 
     private var accounts: [String: Account] = [:]
 
-    /// What these counts add; nil if they are older than what the same run has reported before.
+    /// What these counts add, of shares where anything changed; nil if they are older than what the same run has reported before.
     mutating func take(_ counts: TrafficCounts, at now: Int64) -> [News]? {
         let counts = TrafficCounts(
             boot: counts.boot, shares: Self.merged(counts.shares), canaryFailures: counts.canaryFailures)
@@ -37,9 +54,14 @@ struct CountLedger: Hashable, Sendable, Codable {
         }
         for new in counts.shares {
             let old = last?.shares.first { $0.share == new.share } ?? ShareCounts(share: new.share)
-            news.append(Self.news(from: old, to: new))
+            if old != new { news.append(Self.news(from: old, to: new)) }
         }
         accounts[counts.boot] = Account(counts: counts, at: now)
+        if accounts.count > Self.mostRuns,
+            let oldest = accounts.min(by: { ($0.value.at, $0.key) < ($1.value.at, $1.key) })
+        {
+            accounts[oldest.key] = nil
+        }
         return news
     }
 
@@ -62,8 +84,7 @@ struct CountLedger: Hashable, Sendable, Codable {
         var merged: [ShareCounts] = []
         for counts in shares.sorted(by: { $0.share < $1.share }) {
             if let last = merged.indices.last, merged[last].share == counts.share {
-                merged[last].stable.add(counts.stable)
-                merged[last].canary.add(counts.canary)
+                merged[last].add(counts)
             } else {
                 merged.append(counts)
             }
@@ -73,28 +94,21 @@ struct CountLedger: Hashable, Sendable, Codable {
 
     private static func news(from old: ShareCounts, to new: ShareCounts) -> News {
         News(
-            counts: ShareCounts(
-                share: new.share, stable: settled(from: old.stable, to: new.stable),
-                canary: settled(from: old.canary, to: new.canary)),
+            share: new.share, stable: new.stable.settled.since(old.stable.settled),
+            canary: new.canary.settled.since(old.canary.settled),
+            stableUsers: UserNews(from: old.stable.users, to: new.stable.users),
+            canaryUsers: UserNews(from: old.canary.users, to: new.canary.users),
             dispatchedStable: new.stable.dispatched - min(old.stable.dispatched, new.stable.dispatched),
             dispatchedCanary: new.canary.dispatched - min(old.canary.dispatched, new.canary.dispatched),
-            atRiskStable: atRisk(from: old.stable, to: new.stable),
-            atRiskCanary: atRisk(from: old.canary, to: new.canary))
-    }
-
-    private static func settled(from old: ArmCounts, to new: ArmCounts) -> ArmCounts {
-        ArmCounts(
-            settled: new.settled.since(old.settled),
-            users: new.users.map { users in
-                UserCounts(
-                    seen: users.seen - min(users.seen, old.users?.seen ?? 0),
-                    failed: users.failed - min(users.failed, old.users?.failed ?? 0))
+            routes: (new.routes ?? []).map { route in
+                news(from: old.routes?.first { $0.route == route.route } ?? RouteCounts(route: route.route), to: route)
             })
     }
 
-    /// Seen by now, without those that had failed before.
-    private static func atRisk(from old: ArmCounts, to new: ArmCounts) -> UInt64 {
-        let seen = new.users?.seen ?? 0
-        return seen - min(seen, old.users?.failed ?? 0)
+    private static func news(from old: RouteCounts, to new: RouteCounts) -> RouteNews {
+        RouteNews(
+            route: new.route, stable: new.stable.since(old.stable), canary: new.canary.since(old.canary),
+            stableUsers: UserNews(from: old.stable.users, to: new.stable.users),
+            canaryUsers: UserNews(from: old.canary.users, to: new.canary.users))
     }
 }

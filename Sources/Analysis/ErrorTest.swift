@@ -43,6 +43,15 @@ struct ErrorFactors: Hashable, Sendable {
             stableFailed.append(log1p(max(-1, -bet * null.ratio * weight / (1 - weight))))
         }
     }
+
+    /// ln of each expert's product over the table's events, added to what is there.
+    func add(_ table: ContingencyTable, to exponents: inout [Double]) {
+        for expert in exponents.indices {
+            exponents[expert] +=
+                power(canaryFailed[expert], table.canary.bad) + power(canaryAnswered[expert], table.canary.good)
+                + power(stableFailed[expert], table.stable.bad)
+        }
+    }
 }
 
 /// Wealth against ``ErrorNull``.
@@ -66,20 +75,16 @@ struct ErrorTest: Hashable, Sendable, Codable {
     }
 
     /// The wealth if these units settled as well.
-    func wealth(with pending: [ContingencyTable]) -> Double { experts.wealth(after: exponents(pending)) }
+    func wealth(with pending: [ContingencyTable]) -> Double {
+        pending.isEmpty ? experts.wealth : experts.wealth(after: exponents(pending))
+    }
 
     mutating func drip(_ amount: Double) { experts.drip(amount) }
 
     private func exponents(_ tables: [ContingencyTable]) -> [Double] {
         var exponents = Array(repeating: 0.0, count: Experts.shifts.count)
         for table in ContingencyTable.merged(tables) where table.isComparison {
-            let factors = ErrorFactors(weight: table.weight, null: null)
-            for expert in exponents.indices {
-                exponents[expert] +=
-                    power(factors.canaryFailed[expert], table.canary.bad)
-                    + power(factors.canaryAnswered[expert], table.canary.good)
-                    + power(factors.stableFailed[expert], table.stable.bad)
-            }
+            ErrorFactors(weight: table.weight, null: null).add(table, to: &exponents)
         }
         return exponents
     }

@@ -14,7 +14,7 @@ package struct Forecast: Hashable, Sendable {
 
     /// - Parameters:
     ///   - weight: the canary's share, in (0, 1).
-    ///   - stable: stable's failures and units so far.
+    ///   - stable: stable's failures and units so far; on the route, where one is asked about.
     package init(settings: JudgingSettings, weight: Double, stable: ContingencyTable.Trials) {
         self.settings = settings
         self.weight = weight
@@ -34,27 +34,26 @@ package struct Forecast: Hashable, Sendable {
                 rate * factors.canaryFailed[expert] + (1 - rate) * factors.canaryAnswered[expert]
                     + stableUnits * (stableRate > 0 ? stableRate * factors.stableFailed[expert] : 0)
             }.max() ?? 0
-        // Cash and latency stay about 0.5 and 1; one expert of eight has to bring the rest.
-        let errorsNeeded =
-            settings.judgedLatency == nil
-            ? settings.rollbackEvidence
-            : (settings.rollbackEvidence * (settings.errorsWeight + settings.latencyWeight) - settings.latencyWeight)
-                / settings.errorsWeight
+        // Cash and the other metrics stay about 0.5 and 1; one expert of eight has to bring the rest.
+        let share = WealthShares(settings).errors
+        guard share > 0 else { return nil }
+        let errorsNeeded = (settings.rollbackEvidence - (1 - share)) / share
         let level = (errorsNeeded - 0.5) * Double(Experts.shifts.count) / 0.5
         return units(log(level) / growth).map { max($0, settings.minimumFailures) }
     }
 
-    /// Canary units until a canary that is as good as stable is shown to be, for one metric.
+    /// Canary units until a canary that is as good as stable is shown to be, for one metric; nil where it need not be.
     ///
     /// - Parameter evidence: E so far.
     package func canaryUnits(toShow metric: Metric, from evidence: Double = 1) -> UInt64? {
         let growth: Double
         switch metric {
-        case .errors:
+        case .errors, .route:
             let factors = AdvanceFactors(past: past, excess: settings.provenExcess, weight: weight)
             growth =
                 stableRate * factors.canaryFailed + (1 - stableRate) * factors.canaryAnswered
                 + stableUnits * stableRate * factors.stableFailed
+        case .external: return nil
         case .latency(let perMille):
             guard let quantile = settings.judgedLatency?.quantiles.first(where: { $0.perMille == perMille }) else {
                 return nil

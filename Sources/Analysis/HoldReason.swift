@@ -25,7 +25,7 @@ package enum HoldReason: Hashable, Sendable, Codable {
         case .routing(let mismatch): "on hold, routing: \(mismatch.sentence)"
         case .incident(let incident, let isDrained):
             "on hold, incident: \(incident.sentence); that is not the canary's fault"
-                + (isDrained ? ", which gets no traffic until it is over" : "")
+                + (isDrained ? ". It gets no traffic until that is over" : "")
         case .instance(let names):
             "on hold, instance: \(names.isEmpty ? "the canary" : names.joined(separator: ", ")) cannot be reached; "
                 + "it gets no traffic, and starts again at the first step if it is ready within "
@@ -55,13 +55,8 @@ package struct RoutingMismatch: Hashable, Sendable, Codable {
 
 extension SharedIncident {
     package var sentence: String {
-        let what =
-            switch metric {
-            case .errors: "failed"
-            case .latency: "were over the limit of \(metric)"
-            }
-        return "of the last minute's requests \(rate(rates.stable)) of stable and \(rate(rates.canary)) of the canary "
-            + "\(what), the limit is \(percent(limit)) for both"
+        "of the last minute's requests \(rate(rates.stable)) of stable and \(rate(rates.canary)) of the canary "
+            + "\(limit.breach), \(limit.allowance)"
     }
 }
 

@@ -28,9 +28,15 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
     package var provenExcess = 0.005
     /// nil: latency is not judged.
     package var latency: Latency? = Latency()
-    /// Shares of the two metrics in the wealth; only their ratio counts.
+    /// Weights of the two metrics in the wealth; only their ratio counts.
     package var errorsWeight = 0.6
     package var latencyWeight = 0.4
+    /// Failures, of routes as well, are judged and shown, and neither roll back nor gate a step.
+    package var errorsDryRun = false
+    /// Routes that are judged by themselves besides, as ``RouteCounts`` names them; their wealth is half of the errors'.
+    package var routes: [String] = []
+    /// Failures that somebody else counts.
+    package var external: [External] = []
     /// Bad canary units without which nothing is rolled back, however strong the evidence.
     package var minimumFailures: UInt64 = 3
     /// E-value at which a step passes: a canary worse by `provenExcess` passes it in at most 1 of so many releases.
@@ -73,7 +79,8 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
             Quantile(perMille: 950, provenExcess: 0.02),
             Quantile(perMille: 990, provenExcess: 0.01),
         ]
-        /// How much slower still counts as no slower: 0.1 is 10 %. Rounded to whole buckets of 9.05 %.
+        /// How much slower still counts as no slower: 0.1 is 10 %. Rounded to whole buckets of 9.05 %, at least one of them
+        /// unless it is 0.
         package var margin = 0.1
         /// Added to it, in microseconds.
         package var marginMicroseconds: Int64 = 0
@@ -81,58 +88,46 @@ package struct JudgingSettings: Hashable, Sendable, Codable {
         package var minimumSamples: UInt64 = 1_000
         /// Share of failed requests in either version above which latency says nothing.
         package var pauseAbove = 0.1
+        /// Latency is judged and shown, and neither rolls back nor gates a step.
+        package var dryRun = false
 
         package init() {}
+    }
+
+    /// A metric of ``ExternalCounts``. It rolls back, and gates no step but by its part in W.
+    package struct External: Hashable, Sendable, Codable {
+        package var name: String
+        /// In the wealth, beside ``errorsWeight`` and ``latencyWeight``.
+        package var weight: Double
+        /// It is judged and shown, and does not roll back. So is each where users are given to the versions: the counts are
+        /// of requests, and the requests of one user are not independent.
+        package var dryRun: Bool
+
+        package init(name: String, weight: Double, dryRun: Bool = false) {
+            self.name = name
+            self.weight = weight
+            self.dryRun = dryRun
+        }
     }
 
     /// The null of the failures: a user who stays counts once, so no excess is granted to each of his requests.
     var errorNull: ErrorNull { unit == .user ? ErrorNull(ratio: errors.ratio, excess: 0) : errors }
 
     /// Latency of requests is not judged when users were given to the versions, not requests.
-    var judgedLatency: Latency? { unit == .user ? nil : latency }
-
-    /// 1/alpha.
-    var rollbackEvidence: Double { 1 / falseAlarmRate }
-
-    func combined(errors: Double, latency: Double?) -> Double {
-        guard let latency else { return errors }
-        return (errorsWeight * errors + latencyWeight * latency) / (errorsWeight + latencyWeight)
+    var judgedLatency: Latency? {
+        guard unit == .request, let latency, !latency.quantiles.isEmpty else { return nil }
+        return latency
     }
-}
 
-/// The limits one version is held to, whatever the other does.
-package struct AbsoluteLimits: Hashable, Sendable, Codable {
-    /// Highest share of failed requests in basis points.
-    package var errorsMaxBasisPoints = 100
-    package var latency: [Latency] = []
+    /// 1/alpha: W that rolls back.
+    package var rollbackEvidence: Double { 1 / max(falseAlarmRate, 1e-300) }
 
-    /// A quantile in thousandths and its limit in microseconds.
-    package struct Latency: Hashable, Sendable, Codable {
-        package var perMille: Int
-        package var maxMicroseconds: Int64
-
-        package init(perMille: Int, maxMicroseconds: Int64) {
-            self.perMille = perMille
-            self.maxMicroseconds = maxMicroseconds
+    /// A step passes only when the canary is shown to be good by this metric.
+    func gatesAdvance(_ metric: Metric) -> Bool {
+        switch metric {
+        case .errors: !errorsDryRun
+        case .latency: judgedLatency?.dryRun == false
+        case .route, .external: false
         }
-    }
-
-    package init(errorsMaxBasisPoints: Int = 100, latency: [Latency] = []) {
-        self.errorsMaxBasisPoints = errorsMaxBasisPoints
-        self.latency = latency
-    }
-
-    /// The highest share of bad requests under each limit: failures first, then each latency limit.
-    var rates: [Double] { [Double(errorsMaxBasisPoints) / 10_000] + latency.map { 1 - Double($0.perMille) / 1_000 } }
-
-    /// Requests that settled under each limit, in the order of ``rates``.
-    func trials(_ counts: VersionCounts) -> [ContingencyTable.Trials] {
-        let times = counts.completionTimes
-        let all = times.total
-        return [.init(bad: counts.failures, total: counts.judged)]
-            + latency.map { limit in
-                let edge = LatencyHistogram.bucket(microseconds: UInt64(max(0, limit.maxMicroseconds)))
-                return .init(bad: times.above(edge), total: all)
-            }
     }
 }

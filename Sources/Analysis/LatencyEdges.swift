@@ -20,7 +20,9 @@ package struct LatencyEdge: Hashable, Sendable, Codable {
         self.stableBucket = min(stableBucket, last)
         let edge = LatencyHistogram.upperEdgeMicroseconds(self.stableBucket)
         let buckets = log2((edge * (1 + margin) + Double(marginMicroseconds)) / edge) * 8
-        canaryBucket = min(self.stableBucket + Int(max(0, min(buckets, 256)).rounded()), last)
+        // A margin that is granted is granted: what is smaller than half a bucket is a whole one.
+        let whole = buckets > 1e-9 ? max(1, min(buckets, 256).rounded()) : 0
+        canaryBucket = min(self.stableBucket + Int(whole), last)
     }
 
     package var stableMicroseconds: Double { LatencyHistogram.upperEdgeMicroseconds(stableBucket) }

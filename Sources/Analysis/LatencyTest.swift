@@ -49,7 +49,9 @@ struct QuantileTest: Hashable, Sendable, Codable {
         }
     }
 
-    func wealth(with pending: [ContingencyTable]) -> Double { experts.wealth(after: exponents(pending)) }
+    func wealth(with pending: [ContingencyTable]) -> Double {
+        pending.isEmpty ? experts.wealth : experts.wealth(after: exponents(pending))
+    }
 
     mutating func drip(_ amount: Double) { experts.drip(amount) }
 

@@ -23,14 +23,14 @@ struct LimitFactors: Hashable, Sendable {
 
 /// Wealth against one limit.
 struct LimitTest: Hashable, Sendable, Codable {
-    let rate: Double
+    let bound: AbsoluteLimits.Bound
     private(set) var experts = Experts()
     private(set) var trials = ContingencyTable.Trials()
 
-    init(rate: Double) { self.rate = rate }
+    init(_ bound: AbsoluteLimits.Bound) { self.bound = bound }
 
     mutating func settle(_ new: ContingencyTable.Trials) {
-        let factors = LimitFactors(rate: rate)
+        let factors = LimitFactors(rate: bound.rate)
         experts.settle(
             Experts.shifts.indices.map { expert in
                 power(factors.bad[expert], new.bad) + power(factors.good[expert], new.good)

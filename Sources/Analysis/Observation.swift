@@ -2,10 +2,10 @@
 
 /// News of a tick, as tables.
 struct Observation: Hashable, Sendable {
-    /// Units that failed, of all that settled. A request that the client gave up is settled and did not fail.
-    var errors: [ContingencyTable] = []
-    /// The same for showing that the canary is good: a request that was given up shows nothing.
-    var answered: [ContingencyTable] = []
+    /// All units.
+    var units = UnitTables()
+    /// Those of each judged route, in the settings' order.
+    var routes: [UnitTables]
     /// Units that were given out.
     var routed: [ContingencyTable] = []
     /// Failures share by share.
@@ -17,16 +17,20 @@ struct Observation: Hashable, Sendable {
     var connectionFailures: UInt64 = 0
 
     init(_ news: [CountLedger.News], settings: JudgingSettings) {
-        rates = settings.limits.rates.map { _ in ArmRates() }
+        rates = settings.limits.bounds.map { _ in ArmRates() }
+        routes = settings.routes.map { _ in UnitTables() }
         for item in news {
-            let stable = item.counts.stable, canary = item.counts.canary
-            note(stable.settled, canary.settled, limits: settings.limits)
+            note(item.stable, item.canary, limits: settings.limits)
             switch settings.unit {
             case .request: addRequests(item)
-            case .user: addUsers(item, stable.users ?? UserCounts(), canary.users ?? UserCounts())
+            case .user: addUsers(item)
             }
-            if let last = errors.last, last.isComparison, last.canary.total + last.stable.total > 0 {
-                shares.append(.init(share: item.counts.share, canary: last.canary, stable: last.stable))
+            for (index, name) in settings.routes.enumerated() {
+                guard let route = item.routes.first(where: { $0.route == name }) else { continue }
+                add(route, to: index, weight: item.weight, unit: settings.unit)
+            }
+            if let last = units.settled.last, last.isComparison, last.canary.total + last.stable.total > 0 {
+                shares.append(.init(share: item.share, canary: last.canary, stable: last.stable))
             }
         }
     }
@@ -39,36 +43,27 @@ struct Observation: Hashable, Sendable {
     }
 
     private mutating func addRequests(_ item: CountLedger.News) {
-        let weight = item.counts.weight
-        let stable = item.counts.stable.settled, canary = item.counts.canary.settled
-        errors.append(
-            ContingencyTable(
-                weight: weight, canary: .init(bad: canary.failures, total: canary.requests),
-                stable: .init(bad: stable.failures, total: stable.requests)))
-        answered.append(
-            ContingencyTable(
-                weight: weight, canary: .init(bad: canary.failures, total: canary.judged),
-                stable: .init(bad: stable.failures, total: stable.judged)))
+        units.add(weight: item.weight, canary: .init(item.canary), stable: .init(item.stable))
         routed.append(
             ContingencyTable(
-                weight: weight, canary: .init(total: item.dispatchedCanary), stable: .init(total: item.dispatchedStable)
-            ))
+                weight: item.weight, canary: .init(total: item.dispatchedCanary),
+                stable: .init(total: item.dispatchedStable)))
     }
 
-    /// Users were given to the versions, so the first failures are compared, and the coin is the risk set's: of the users
-    /// who can still fail, the share that is on the canary. With all else alike the next one to fail is any of them. Several
-    /// in one tick are drawn without replacement, which spreads less than the coin does (Hoeffding 1963): still a mean <= 1.
-    private mutating func addUsers(_ item: CountLedger.News, _ stable: UserCounts, _ canary: UserCounts) {
-        let weight = item.counts.weight
-        let atRisk = Double(item.atRiskCanary) + Double(item.atRiskStable)
-        let counts = ContingencyTable(
-            weight: weight, canary: .init(bad: canary.failed, total: canary.seen),
-            stable: .init(bad: stable.failed, total: stable.seen))
-        answered.append(counts)
-        routed.append(counts)
-        errors.append(
+    private mutating func addUsers(_ item: CountLedger.News) {
+        units.add(weight: item.weight, canary: item.canaryUsers, stable: item.stableUsers)
+        routed.append(
             ContingencyTable(
-                weight: weight > 0 && weight < 1 && atRisk > 0 ? Double(item.atRiskCanary) / atRisk : 0,
-                canary: counts.canary, stable: counts.stable))
+                weight: item.weight, canary: .init(total: item.canaryUsers.seen),
+                stable: .init(total: item.stableUsers.seen)))
+    }
+
+    private mutating func add(
+        _ route: CountLedger.RouteNews, to index: Int, weight: Double, unit: JudgingSettings.Unit
+    ) {
+        switch unit {
+        case .request: routes[index].add(weight: weight, canary: .init(route.canary), stable: .init(route.stable))
+        case .user: routes[index].add(weight: weight, canary: route.canaryUsers, stable: route.stableUsers)
+        }
     }
 }

@@ -17,7 +17,7 @@ package struct ArmRates: Hashable, Sendable, Codable {
 struct RecentRates: Hashable, Sendable, Codable {
     private struct Second: Hashable, Sendable, Codable {
         var second: Int64
-        /// In the order of ``AbsoluteLimits/rates``: failures first.
+        /// In the order of ``AbsoluteLimits/bounds``: failures first.
         var rates: [ArmRates]
     }
 

@@ -5,7 +5,7 @@ extension ReleaseTest {
     mutating func decide(isCanaryReady: Bool, hasNews: Bool) -> Judgement {
         if let withheld { return awaitInstances(withheld, isCanaryReady: isCanaryReady) }
         if var reached = reachedVerdict() {
-            guard reached.leading == .errors, outage.isOutage else { return rollBack(reached) }
+            guard reached.leading.isFailures, outage.isOutage else { return rollBack(reached) }
             guard outage.excuses(at: now) else {
                 reached.cause = .outage
                 return rollBack(reached)
@@ -87,42 +87,51 @@ extension ReleaseTest {
         }
     }
 
-    private var overdueCanary: [ContingencyTable] {
+    var overdueCanary: [ContingencyTable] {
         ledger.overdue(since: oldestAnswer).map {
             ContingencyTable(weight: $0.weight, canary: .init(bad: $0.canary, total: $0.canary))
         }
     }
 
     private func reachedVerdict() -> RollbackVerdict? {
-        guard wealth >= settings.rollbackEvidence else { return nil }
-        let pending = overdueStable
-        let guardedErrors = errors.wealth(with: pending)
-        let guardedLatency = latency?.wealth(withSlow: pending)
-        guard settings.combined(errors: guardedErrors, latency: guardedLatency) >= settings.rollbackEvidence else {
-            return nil
-        }
-        let leading: Metric =
-            if let guardedLatency, let quantile = latency?.leading,
-                settings.latencyWeight * guardedLatency > settings.errorsWeight * guardedErrors
-            { .latency(perMille: quantile.perMille) } else { .errors }
-        let verdict = verdict(cause: .worse, leading: leading)
-        return verdict.canary.bad >= settings.minimumFailures ? verdict : nil
+        let limit = settings.rollbackEvidence
+        guard wealth >= limit else { return nil }
+        let guarded = parts(with: overdueStable)
+        guard WealthPart.combined(guarded) >= limit, let leading = leading(of: guarded) else { return nil }
+        return verdict(cause: .worse, leading: leading)
+    }
+
+    /// The metric that contributes most, if it has enough bad canary units; else one that has and suffices by itself.
+    private func leading(of parts: [WealthPart]) -> Metric? {
+        let strongest = parts.max { $0.contribution < $1.contribution }
+        let enough = parts.filter { $0.share > 0 && $0.canary.bad >= settings.minimumFailures }
+        return enough.filter { $0.metric == strongest?.metric || $0.contribution >= settings.rollbackEvidence }
+            .max { $0.contribution < $1.contribution }?.metric
     }
 
     private func verdict(cause: RollbackVerdict.Cause, leading: Metric) -> RollbackVerdict {
-        let pending = overdueStable
+        let parts = parts()
+        let part = parts.first { $0.metric == leading }
         let quantile = latency?.quantiles.first { .latency(perMille: $0.perMille) == leading }
-        let experts = quantile?.experts ?? errors.experts
+        let errors = failures(of: leading) ?? errors
+        let shift = Experts.shifts[(quantile?.experts ?? errors.experts).leader]
         return RollbackVerdict(
             cause: cause, at: now, unit: settings.unit, canary: quantile?.canary ?? errors.canary,
             stable: quantile?.stable ?? errors.stable, shares: shares, wealth: wealth,
-            guardedWealth: settings.combined(
-                errors: errors.wealth(with: pending), latency: latency?.wealth(withSlow: pending)),
-            limit: settings.rollbackEvidence, leading: leading,
-            leadingWealth: quantile == nil ? errors.wealth : latency?.wealth ?? 1,
-            leadingShift: Experts.shifts[experts.leader], errorNull: settings.errorNull,
-            edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading }, judgesLatency: latency != nil,
-            failuresByInstance: failuresByInstance)
+            guardedWealth: WealthPart.combined(self.parts(with: overdueStable)), limit: settings.rollbackEvidence,
+            leading: leading, leadingWealth: part?.wealth ?? 1, leadingShare: part?.share ?? 0, leadingShift: shift,
+            errorNull: errors.null, edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading },
+            judgesLatency: parts.contains { !$0.metric.isFailures && $0.share > 0 },
+            judgesParts: parts.contains { $0.metric.isPart && $0.share > 0 }, failuresByInstance: failuresByInstance)
+    }
+
+    private func failures(of metric: Metric) -> ErrorTest? {
+        switch metric {
+        case .errors: errors
+        case .route(let name): routes.first { $0.name == name }?.errors
+        case .external(let name): external.first { $0.name == name }?.errors
+        case .latency: nil
+        }
     }
 }
 
@@ -130,21 +139,16 @@ extension ReleaseTest {
 
 extension ReleaseTest {
     private func missingEvidence() -> MissingEvidence {
-        let weakest = advance.evidence(with: overdueCanary).filter { $0.evidence < settings.advanceEvidence }
-            .min { $0.evidence < $1.evidence }
+        let weakest = advance.evidence(with: overdueCanary).filter {
+            settings.gatesAdvance($0.metric) && $0.evidence < settings.advanceEvidence
+        }.min { $0.evidence < $1.evidence }
         let elapsed = step.map { now - $0.beganAt } ?? 0
         return MissingEvidence(
             metric: weakest?.metric, evidence: weakest?.evidence ?? settings.advanceEvidence,
-            limit: settings.advanceEvidence, canaryUnits: weakest.flatMap(unitsNeeded),
-            stableRequests: edges?.missing ?? 0,
+            limit: settings.advanceEvidence,
+            canaryUnits: weakest.flatMap { unitsNeeded($0.metric, from: $0.evidence, past: advance.past) },
+            stableRequests: settings.judgedLatency?.dryRun == false ? edges?.missing ?? 0 : 0,
             milliseconds: max(0, (step?.shortestMilliseconds ?? 0) - elapsed),
             wealth: wealth < settings.advanceWealthMax ? nil : wealth, unit: settings.unit)
-    }
-
-    /// At the largest share that was served so far.
-    private func unitsNeeded(_ weakest: (metric: Metric, evidence: Double)) -> UInt64? {
-        guard let share = shares.last?.share else { return nil }
-        return Forecast(settings: settings, weight: Double(share) / 10_000, stable: advance.past)
-            .canaryUnits(toShow: weakest.metric, from: weakest.evidence)
     }
 }

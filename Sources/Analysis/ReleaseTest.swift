@@ -3,15 +3,19 @@
 
 /// The judge of a canary that serves beside a stable version.
 ///
-/// W = 0.6 W_errors + 0.4 W_latency is the wealth of bets that the canary is worse. If it is not, the chance that W ever
+/// W = 0.6 W_errors + 0.4 W_latency (``WealthShares``) is the wealth of bets that the canary is worse. If it is not, the chance that W ever
 /// reaches 1/alpha is at most alpha, however long the release runs, whatever its shares do and whatever happens to both
 /// versions (Ville's inequality). So every tick is a look, and no tick is skipped because of what it contains.
+///
+/// A step that gives the canary all traffic leaves nobody to compare it with: ``BakeTest`` judges that.
 package struct ReleaseTest: Hashable, Sendable, Codable {
     package let settings: JudgingSettings
     var ledger = CountLedger()
     var rates = RecentRates()
     var errors: ErrorTest
+    var routes: [RouteTest]
     var latency: LatencyTest?
+    var external: [ExternalTest]
     package internal(set) var edges: LatencyEdges?
     var advance: AdvanceTest
     var routing = RoutingCheck()
@@ -44,7 +48,9 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         self.settings = settings
         self.now = now
         errors = ErrorTest(null: settings.errorNull)
+        routes = settings.routes.map { RouteTest(name: $0, settings: settings) }
         latency = settings.judgedLatency.map(LatencyTest.init)
+        external = settings.external.map { ExternalTest(name: $0.name, null: settings.errors) }
         edges = settings.judgedLatency.map(LatencyEdges.init)
         advance = AdvanceTest(settings: settings)
         drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
@@ -62,6 +68,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
             beganAt: self.now,
             shortestMilliseconds: max(shortestMilliseconds, settings.settleMilliseconds))
         advance.beginStep()
+        for index in routes.indices { routes[index].beginStep() }
         routing = RoutingCheck()
     }
 
@@ -70,22 +77,21 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         if let verdict { return .rollBack(verdict) }
         now = max(now, tick.at)
         let readings = tick.counts.compactMap { ledger.take($0, at: now) }
-        take(readings.flatMap(\.self))
+        take(readings.flatMap(\.self), external: tick.external)
         return decide(isCanaryReady: tick.isCanaryReady, hasNews: !readings.isEmpty)
     }
-
-    /// W: 1 at the start.
-    package var wealth: Double { settings.combined(errors: errors.wealth, latency: latency?.wealth) }
 
     /// How long a request in flight has to be under way to count as overdue, in microseconds: stable's p99, at least 250 ms.
     package var overdueAfterMicroseconds: Double {
         max(250_000, edges?.edges.last { $0.perMille <= 990 }?.stableMicroseconds ?? 0)
     }
 
-    private mutating func take(_ news: [CountLedger.News]) {
+    private mutating func take(_ news: [CountLedger.News], external counts: [ExternalCounts]) {
         let observation = Observation(news, settings: settings)
-        errors.settle(observation.errors)
-        advance.settle(errors: observation.answered)
+        errors.settle(observation.units.settled)
+        advance.settle(errors: observation.units.answered)
+        for (index, tables) in observation.routes.enumerated() { routes[index].settle(tables) }
+        for index in external.indices { external[index].settle(counts) }
         routing.settle(observation.routed)
         // Looked up before this tick's failures are known: a pause may not depend on what it leaves out.
         if let latency = settings.judgedLatency, !rates.isFailing(above: latency.pauseAbove, at: now) {
@@ -97,14 +103,15 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         // After the bets: what is put at stake now rides on what comes next.
         let amount = drip.due(at: now)
         errors.drip(amount)
+        for index in routes.indices { routes[index].drip(amount) }
+        for index in external.indices { external[index].drip(amount) }
         latency?.drip(amount)
     }
 
     private mutating func settleLatency(_ news: [CountLedger.News]) {
         let histograms = news.map {
             (
-                weight: $0.counts.weight, canary: $0.counts.canary.settled.completionTimes,
-                stable: $0.counts.stable.settled.completionTimes
+                weight: $0.weight, canary: $0.canary.completionTimes, stable: $0.stable.completionTimes
             )
         }
         let tables = (edges?.edges ?? []).map { edge in
@@ -130,6 +137,8 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
     /// Starts again from wealth 1, after an outage; the next step is begun by who starts the canary.
     mutating func restart() {
         errors = ErrorTest(null: settings.errorNull)
+        for index in routes.indices { routes[index].restart() }
+        for index in external.indices { external[index].restart() }
         latency = settings.judgedLatency.map(LatencyTest.init)
         drip = Drip(startedAt: now, minutes: settings.longestReleaseMinutes)
         advance.beginStep()

@@ -5,8 +5,8 @@ package struct RollbackVerdict: Hashable, Sendable, Codable {
     package enum Cause: Hashable, Sendable, Codable {
         /// The canary is worse than stable.
         case worse
-        /// A version that has all traffic breaks a limit: the highest share of bad requests.
-        case limit(Double)
+        /// A version that has all traffic breaks a limit.
+        case limit(AbsoluteLimits.Bound)
         /// Both versions break a limit, and the policy rolls back then.
         case incident(SharedIncident)
         /// The canary's instances went away: for too long, or for the second time.
@@ -40,6 +40,8 @@ package struct RollbackVerdict: Hashable, Sendable, Codable {
     package var leading: Metric
     /// W of that metric alone; of all quantiles together when it is a latency.
     package var leadingWealth: Double
+    /// That metric's share of W.
+    package var leadingShare: Double
     /// The shift in log odds of its expert with the most at stake, one of ``Experts/shifts``.
     package var leadingShift: Double
     package var errorNull: ErrorNull
@@ -47,6 +49,8 @@ package struct RollbackVerdict: Hashable, Sendable, Codable {
     package var edge: LatencyEdge?
     /// Latency was judged as well, so that W speaks about both.
     package var judgesLatency: Bool
+    /// So were failures of routes, or those that somebody else counted.
+    package var judgesParts: Bool
     /// Canary failures by instance, where the router names them.
     package var failuresByInstance: [String: UInt64]
 }
@@ -65,14 +69,16 @@ extension RollbackVerdict {
                         + "\(span(milliseconds: OutageWatch.longestOutMilliseconds)) or a second time; \(comparison).",
                     claim, instances,
                 ]
-            case .limit(let rate): ["rolled back \(release): \(breach(rate)).", limitClaim(rate), nil]
+            case .limit(let bound):
+                [
+                    "rolled back \(release): \(grouped(canary.bad)) of \(counted(canary.total, "request")) "
+                        + "\(bound.breach), \(bound.allowance).", limitClaim, nil,
+                ]
             case .incident(let incident):
                 ["rolled back \(release): \(incident.sentence); the policy rolls back then.", nil, instances]
             }
         return parts.compactMap(\.self).joined(separator: " ")
     }
-
-    private var unitName: String { unit == .user ? "user" : "request" }
 
     /// `which gets 5 % of traffic`.
     private var traffic: String {
@@ -83,6 +89,11 @@ extension RollbackVerdict {
             : "which got \(percent(Double(low) / 10_000)) to \(percent(Double(high) / 10_000)) of traffic"
     }
 
+    private var bad: String {
+        if leading.isExternal { return "failures" }
+        return unit == .user ? "users who met a failure" : "failed requests"
+    }
+
     private var comparison: String {
         let all = canary.bad + stable.bad
         let ofAll = "\(grouped(canary.bad)) of the \(grouped(all))"
@@ -90,20 +101,24 @@ extension RollbackVerdict {
             "canary \(grouped(canary.bad)) of \(grouped(canary.total)), "
             + "stable \(grouped(stable.bad)) of \(grouped(stable.total))"
         guard let edge, case .latency = leading else {
-            let what = unit == .user ? "users who met a failure were" : "failed requests were"
-            return "\(ofAll) \(what) on the canary, \(traffic) (\(counts))"
+            return "\(ofAll) \(bad)\(place) were on the canary, \(traffic) (\(counts))"
         }
         return "\(ofAll) slow requests were on the canary, \(traffic) (\(counts); slow is above stable's \(leading), "
             + "\(milliseconds(edge.stableMicroseconds)), for the canary above \(milliseconds(edge.canaryMicroseconds)))"
     }
 
-    /// By Ville's inequality. A metric that reaches the limit by itself is claimed by itself.
+    /// By Ville's inequality. A metric that reaches the limit by itself is claimed by itself; one of many that were looked at,
+    /// as a route is, by its part in W.
     private var claim: String {
         let nulls: [String]
         let evidence: Double
-        if leadingWealth >= limit || !judgesLatency {
+        let alone = leading.isPart ? leadingShare * leadingWealth : leadingWealth
+        if alone >= limit || !judgesLatency && !judgesParts {
             nulls = [null(of: leading)]
-            evidence = leadingWealth
+            evidence = alone
+        } else if judgesParts {
+            nulls = ["was worse in nothing that is judged"]
+            evidence = wealth
         } else {
             nulls = [null(of: .errors), "was not slower by more than the policy grants"]
             evidence = wealth
@@ -118,23 +133,26 @@ extension RollbackVerdict {
             let margin = edge.map { $0.canaryMicroseconds / $0.stableMicroseconds - 1 } ?? 0
             return "was at most \(percent(margin)) slower than stable"
         }
+        let place = metric == leading ? place : ""
         if errorNull.ratio != 1 {
             let excess = errorNull.excess > 0 ? " plus \(decimal(errorNull.excess * 100, digits: 4)) points" : ""
-            return "failed at most \(decimal(errorNull.ratio)) times as often as stable\(excess)"
+            return "failed at most \(decimal(errorNull.ratio)) times as often as stable\(excess)\(place)"
         }
         return errorNull.excess > 0
-            ? "failed at most \(decimal(errorNull.excess * 100, digits: 4)) points more often than stable"
-            : "failed no more often than stable"
+            ? "failed at most \(decimal(errorNull.excess * 100, digits: 4)) points more often than stable\(place)"
+            : "failed no more often than stable\(place)"
     }
 
-    private func breach(_ rate: Double) -> String {
-        let counts = "\(grouped(canary.bad)) of \(counted(canary.total, "request"))"
-        let limit = percent(rate)
-        if case .latency = leading { return "\(counts) were slower than its limit for \(leading) allows (\(limit))" }
-        return "\(counts) failed, its limit is \(limit)"
+    /// ` on /checkout`, ` by checkout_errors`, where it is not all requests that lead.
+    private var place: String {
+        switch leading {
+        case .errors, .latency: ""
+        case .route(let name): " on \(name)"
+        case .external(let name): " by \(name)"
+        }
     }
 
-    private func limitClaim(_ rate: Double) -> String {
+    private var limitClaim: String {
         "If it kept its limits, evidence this strong would come up in fewer than 1 of \(roundedDown(wealth)) releases "
             + "(limit: 1 of \(roundedDown(limit)))."
     }

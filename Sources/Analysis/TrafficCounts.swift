@@ -28,8 +28,7 @@ package struct ArmCounts: Hashable, Sendable, Codable {
         settled.add(other.settled)
         inFlight += other.inFlight
         overdue += other.overdue
-        guard let more = other.users else { return }
-        users = UserCounts(seen: (users?.seen ?? 0) + more.seen, failed: (users?.failed ?? 0) + more.failed)
+        users = UserCounts.sum(users, other.users)
     }
 }
 
@@ -43,6 +42,11 @@ package struct UserCounts: Hashable, Sendable, Codable {
     package init(seen: UInt64 = 0, failed: UInt64 = 0) {
         self.seen = seen
         self.failed = failed
+    }
+
+    static func sum(_ first: UserCounts?, _ second: UserCounts?) -> UserCounts? {
+        guard let first, let second else { return first ?? second }
+        return UserCounts(seen: first.seen + second.seen, failed: first.failed + second.failed)
     }
 }
 
@@ -74,6 +78,20 @@ package struct RouteArm: Hashable, Sendable, Codable {
         self.clientAborts = clientAborts
         self.users = users
     }
+
+    mutating func add(_ other: RouteArm) {
+        requests += other.requests
+        failures += other.failures
+        clientAborts += other.clientAborts
+        users = UserCounts.sum(users, other.users)
+    }
+
+    /// What came after `earlier`, without the users.
+    func since(_ earlier: RouteArm) -> RouteArm {
+        RouteArm(
+            requests: requests - min(requests, earlier.requests), failures: failures - min(failures, earlier.failures),
+            clientAborts: clientAborts - min(clientAborts, earlier.clientAborts))
+    }
 }
 
 /// Both versions' counts of the requests that were dispatched at one share.
@@ -95,6 +113,19 @@ package struct ShareCounts: Hashable, Sendable, Codable {
     }
 
     var weight: Double { Double(share) / 10_000 }
+
+    mutating func add(_ other: ShareCounts) {
+        stable.add(other.stable)
+        canary.add(other.canary)
+        for route in other.routes ?? [] {
+            if let index = routes?.firstIndex(where: { $0.route == route.route }) {
+                routes?[index].stable.add(route.stable)
+                routes?[index].canary.add(route.canary)
+            } else {
+                routes = (routes ?? []) + [route]
+            }
+        }
+    }
 }
 
 /// Everything one run of a router has counted for a release so far.

@@ -59,6 +59,11 @@ struct ReleaseRoutes: Sendable {
     }
 
     private func addCommands(to api: RouterGroup<APIContext>) {
+        api.post("releases/:release/simulate") { request, context in
+            let id = try releaseID(context)
+            let wanted = try await document(SimulationRequest.self, of: request, settings)
+            return try answer(try await control.simulate(id, wanted))
+        }
         api.post("releases/:release/promote") { request, context in
             try answer(try await control.promote(try releaseID(context), by: actorName(request, context)))
         }

@@ -58,6 +58,8 @@ package protocol ControlPlane: Sendable {
     func quarantine(_ id: ReleaseID) async throws(Refusal) -> [QuarantineLine]
     func exportRecording(_ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void)
         async throws(Refusal)
+    /// Judges a release again from what was recorded of it.
+    func simulate(_ id: ReleaseID, _ request: SimulationRequest) async throws(Refusal) -> Simulation
     /// The policy with every default, as YAML.
     func policyText(of service: ServiceName) async throws(Refusal) -> String
 

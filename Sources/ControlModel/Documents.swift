@@ -85,12 +85,56 @@ package struct Comparison: Hashable, Sendable, Codable {
     /// `pass`, `fail` or `hold`, and the sentence that says why.
     package var verdict: String
     package var why: [String]
+    /// Evidence of the whole release against the canary, and the evidence that rolls back; nil where nothing is compared.
+    package var wealth: Double?
+    package var limit: Double?
+    /// The same metric by metric.
+    package var evidence: [EvidenceLine]?
 
-    package init(stable: VersionLine, canary: VersionLine, verdict: String, why: [String]) {
+    package init(
+        stable: VersionLine, canary: VersionLine, verdict: String, why: [String], wealth: Double? = nil,
+        limit: Double? = nil, evidence: [EvidenceLine]? = nil
+    ) {
         self.stable = stable
         self.canary = canary
         self.verdict = verdict
         self.why = why
+        self.wealth = wealth
+        self.limit = limit
+        self.evidence = evidence
+    }
+}
+
+/// One metric of the comparison.
+package struct EvidenceLine: Hashable, Sendable, Codable {
+    /// `errors`, `p95`, `errors of /checkout`, or a metric's name.
+    package var metric: String
+    /// Judged and shown, and nothing follows from it.
+    package var isDryRun: Bool
+    /// Bad and all requests or users of each version in the release.
+    package var stableBad: UInt64
+    package var stableTotal: UInt64
+    package var canaryBad: UInt64
+    package var canaryTotal: UInt64
+    /// Evidence that the canary is worse; 1 at the start.
+    package var wealth: Double
+    /// Evidence in this step that the canary is good, and how much of it passes the step; nil where none is collected.
+    package var proof: Double?
+    package var proofLimit: Double?
+    /// About how many more requests or users of the canary that takes; nil where it cannot be said.
+    package var needed: UInt64?
+
+    package init(_ evidence: MetricEvidence) {
+        metric = "\(evidence.metric)"
+        isDryRun = evidence.isDryRun
+        stableBad = evidence.stable.bad
+        stableTotal = evidence.stable.total
+        canaryBad = evidence.canary.bad
+        canaryTotal = evidence.canary.total
+        wealth = evidence.wealth
+        proof = evidence.proof?.evidence
+        proofLimit = evidence.proof.flatMap { $0.isGating ? $0.limit : nil }
+        needed = evidence.proof?.needed
     }
 }
 

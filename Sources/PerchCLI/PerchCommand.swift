@@ -14,7 +14,8 @@ struct PerchCommand: AsyncParsableCommand {
             """,
         subcommands: [
             Status.self, Releases.self, Show.self, Watch.self, Wait.self, Promote.self, Abort.self, Rollback.self,
-            Report.self, Quarantine.self, Recording.self, PolicyCommand.self, Release.self, Completions.self,
+            Report.self, Quarantine.self, Recording.self, PolicyCommand.self, Simulate.self, Release.self,
+            Completions.self,
         ])
 
     init() {}

@@ -90,9 +90,17 @@ package enum PolicyFile {
 
     private struct Loaded {
         var policy: Policy
-        /// Where its file, or the defaults, say `traffic.listen` and `service`.
+        /// Where its file, or the defaults, say `traffic.listen`, `traffic.metrics` and `service`.
         var listenPlace: Place
+        var metricsPlace: Place
         var servicePlace: Place
+
+        /// The addresses that its router listens at.
+        var addresses: [(key: String, address: String, place: Place)] {
+            let listen = (key: "traffic.listen", address: policy.traffic.listen, place: listenPlace)
+            guard let metrics = policy.traffic.metrics else { return [listen] }
+            return [listen, (key: "traffic.metrics", address: metrics, place: metricsPlace)]
+        }
     }
 
     private static func load(
@@ -127,6 +135,7 @@ package enum PolicyFile {
         let top = reader.topLevel(root)
         return Loaded(
             policy: policy, listenPlace: reader.section(top, "traffic").place(of: "listen"),
+            metricsPlace: reader.section(top, "traffic").place(of: "metrics"),
             servicePlace: top.place(of: "service"))
     }
 
@@ -171,13 +180,17 @@ package enum PolicyFile {
                     "service \(next.policy.service) is also in \(other.servicePlace.file)",
                     hint: "keep one of the files")
             }
-            guard let mine = try? ListenAddress(next.policy.traffic.listen),
-                let theirs = try? ListenAddress(other.policy.traffic.listen), mine.collides(with: theirs)
-            else { continue }
-            return PolicyMistake(
-                next.listenPlace, "traffic.listen",
-                "\(next.policy.service) listens at \(next.policy.traffic.listen), which \(other.policy.service) takes",
-                hint: "give each service its own port")
+            for mine in next.addresses {
+                guard let address = try? ListenAddress(mine.address),
+                    other.addresses.contains(where: {
+                        (try? ListenAddress($0.address))?.collides(with: address) == true
+                    })
+                else { continue }
+                return PolicyMistake(
+                    mine.place, mine.key,
+                    "\(next.policy.service) listens at \(mine.address), which \(other.policy.service) takes",
+                    hint: "give each service its own port")
+            }
         }
         return nil
     }

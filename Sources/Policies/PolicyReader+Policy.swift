@@ -121,6 +121,14 @@ extension PolicyReader {
             section, "listen", hint: "where users reach the service: listen: 0.0.0.0:8080", listenAddress)
         var traffic = Policy.Traffic(listen: listen ?? "")
         set(&traffic.timeout, section, "timeout", someSpan)
+        set(&traffic.metrics, section, "metrics", listenAddress)
+        if let metrics = traffic.metrics, let listen,
+            (try? ListenAddress(metrics).collides(with: ListenAddress(listen))) == true
+        {
+            complain(
+                section.place(of: "metrics"), section.path(of: "metrics"),
+                "metrics is served at \(metrics), which listen takes", hint: "give it a port of its own")
+        }
         return traffic
     }
 

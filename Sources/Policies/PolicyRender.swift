@@ -23,6 +23,9 @@ extension PolicyFile {
         yaml.map("traffic") { yaml in
             yaml.key("listen", yamlText(policy.traffic.listen), "of the router")
             yaml.key("timeout", "\(policy.traffic.timeout)", "longest wait for a version's first byte")
+            yaml.key(
+                "metrics", policy.traffic.metrics.map(yamlText) ?? "null",
+                "HOST:PORT for Prometheus; null: only on the router's control socket")
         }
         yaml.blankLine()
         render(policy.cohort, &yaml)

@@ -12,7 +12,7 @@ enum Shape {
         "platform.process": ["command", "instances", "ready", "drain", "env", "database_variable"],
         "platform.process.instances": ["stable", "canary"],
         "platform.process.ready": ["path", "within"],
-        "traffic": ["listen", "timeout"],
+        "traffic": ["listen", "timeout", "metrics"],
         "cohort": ["by", "include", "steps"],
         "cohort.include": ["header"],
         "cohort.steps[]": ["share", "for", "approve"],

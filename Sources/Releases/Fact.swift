@@ -68,11 +68,57 @@ package struct Verdict: Hashable, Sendable, Codable {
     package var outcome: Outcome
     /// Numbers against limits, a sentence each.
     package var why: [String]
+    /// nil: no counts were judged.
+    package var inputs: VerdictInputs?
 
-    package init(phase: Phase, outcome: Outcome, why: [String]) {
+    package init(phase: Phase, outcome: Outcome, why: [String], inputs: VerdictInputs? = nil) {
         self.phase = phase
         self.outcome = outcome
         self.why = why
+        self.inputs = inputs
+    }
+}
+
+/// What a verdict rests on; with the recorded looks up to `look` it can be had again.
+package struct VerdictInputs: Hashable, Sendable, Codable {
+    /// Number of the look that decided.
+    package var look: Int
+    /// Requests or users of each version in the release, and how many of them failed.
+    package var stable: Trials
+    package var canary: Trials
+    /// Evidence against the canary, and the evidence that rolls back.
+    package var wealth: Double
+    package var limit: Double
+    /// Of a failure: the evidence with stable's overdue requests taken as failed.
+    package var guardedWealth: Double?
+    /// The metric that contributes most, its evidence, and its expert with the most at stake (a shift in log odds).
+    package var metric: String?
+    package var metricWealth: Double?
+    package var metricShift: Double?
+
+    package struct Trials: Hashable, Sendable, Codable {
+        package var bad: UInt64
+        package var total: UInt64
+
+        package init(bad: UInt64, total: UInt64) {
+            self.bad = bad
+            self.total = total
+        }
+    }
+
+    package init(
+        look: Int, stable: Trials, canary: Trials, wealth: Double, limit: Double, guardedWealth: Double? = nil,
+        metric: String? = nil, metricWealth: Double? = nil, metricShift: Double? = nil
+    ) {
+        self.look = look
+        self.stable = stable
+        self.canary = canary
+        self.wealth = wealth
+        self.limit = limit
+        self.guardedWealth = guardedWealth
+        self.metric = metric
+        self.metricWealth = metricWealth
+        self.metricShift = metricShift
     }
 }
 

@@ -73,6 +73,8 @@ package struct Policy: Hashable, Sendable, Codable {
         package var listen: String
         /// Longest wait for a version's first response byte.
         package var timeout: Span = .seconds(30)
+        /// Where the router serves `/metrics` to whoever asks: `host:port`; nil: only on its control socket.
+        package var metrics: String?
         package init(listen: String) { self.listen = listen }
     }
 

@@ -9,11 +9,11 @@ struct LetGoRequest: Hashable, Sendable, Codable {
     var name: String
 }
 
-/// A status and a JSON body.
+/// A status and a body, JSON unless it says otherwise.
 struct ControlAnswer: Sendable {
     var status: HTTPResponseStatus
     var body: [UInt8]
-    var isProblem = false
+    var contentType = "application/json"
 
     static func json(_ status: HTTPResponseStatus, _ value: some Encodable) -> ControlAnswer {
         let encoder = JSONEncoder()
@@ -33,7 +33,7 @@ struct ControlAnswer: Sendable {
             var detail: String
         }
         var answer = json(status, Problem(title: status.reasonPhrase, status: status.code, detail: detail))
-        answer.isProblem = true
+        answer.contentType = "application/problem+json"
         return answer
     }
 

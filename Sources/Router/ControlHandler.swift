@@ -1,4 +1,4 @@
-// HTTP on the control socket.
+// HTTP on the control socket, and on the metrics listener.
 
 import Foundation
 import NIOCore
@@ -13,11 +13,26 @@ final class ControlHandler: ChannelInboundHandler {
     /// Bound of a request's body; a table of thousands of instances fits.
     static let bodyBytes = 4 * 1_024 * 1_024
 
+    /// What may be asked on a connection.
+    enum Scope: Hashable, Sendable {
+        /// By the owner of the control socket.
+        case everything
+        /// By whoever reaches the metrics listener: `/metrics` and `/healthz`, without a body.
+        case metrics
+
+        func offers(_ path: String) -> Bool { self == .everything || path == "/metrics" || path == "/healthz" }
+        var bodyBytes: Int { self == .everything ? ControlHandler.bodyBytes : 0 }
+    }
+
     private let state: ControlState
+    private let scope: Scope
     private var head: HTTPRequestHead?
     private var body = ByteBuffer()
 
-    init(_ state: ControlState) { self.state = state }
+    init(_ state: ControlState, scope: Scope) {
+        self.state = state
+        self.scope = scope
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch Self.unwrapInboundIn(data) {
@@ -25,8 +40,12 @@ final class ControlHandler: ChannelInboundHandler {
             self.head = head
             body.clear()
         case .body(var bytes):
+            guard head != nil else { return }
             body.writeBuffer(&bytes)
-            if body.readableBytes > Self.bodyBytes { context.close(promise: nil) }
+            guard body.readableBytes > scope.bodyBytes else { return }
+            head = nil
+            body.clear()
+            context.close(promise: nil)
         case .end:
             guard let head else { return }
             let keepsAlive = head.isKeepAlive
@@ -42,6 +61,7 @@ final class ControlHandler: ChannelInboundHandler {
     }
 
     private func answer(_ head: HTTPRequestHead) -> EventLoopFuture<ControlAnswer> {
+        guard scope.offers(head.uri) else { return now(.problem(.notFound, "nothing at \(head.uri)")) }
         // Of all there is, only a report can be asked for with a query.
         let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let isReport = parts.first == "/report"
@@ -53,8 +73,10 @@ final class ControlHandler: ChannelInboundHandler {
         case (.GET, "/samples"): state.samples()
         case (.POST, "/hold"): decoded(HoldRequest.self) { state.hold($0) }
         case (.POST, "/let-go"): decoded(LetGoRequest.self) { state.letGo($0) }
+        case (.GET, "/metrics"): state.metrics()
         case (.GET, "/healthz"): now(.json(.ok, ["status": "ok"]))
-        case (_, "/table"), (_, "/report"), (_, "/samples"), (_, "/hold"), (_, "/let-go"), (_, "/healthz"):
+        case (_, "/table"), (_, "/report"), (_, "/samples"), (_, "/hold"), (_, "/let-go"), (_, "/metrics"),
+            (_, "/healthz"):
             now(.problem(.methodNotAllowed, "no \(head.method.rawValue) at \(head.uri)"))
         default:
             now(.problem(.notFound, "nothing at \(head.uri)"))
@@ -85,7 +107,7 @@ final class ControlHandler: ChannelInboundHandler {
 
     private func write(_ answer: ControlAnswer, context: ChannelHandlerContext, isHead: Bool, keepsAlive: Bool) {
         let headers: HTTPHeaders = [
-            "Content-Type": answer.isProblem ? "application/problem+json" : "application/json",
+            "Content-Type": answer.contentType,
             "Content-Length": String(answer.body.count),
             "Connection": keepsAlive ? "keep-alive" : "close",
         ]
@@ -99,6 +121,12 @@ final class ControlHandler: ChannelInboundHandler {
             if !keepsAlive { context.close(promise: nil) }
         }
         context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: written)
+    }
+
+    /// A connection of the metrics listener was silent for too long.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is IdleStateHandler.IdleStateEvent { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

@@ -15,6 +15,9 @@ final class ControlState {
     private let limits: RouterLimits
     private let logger: Logger
     private let boot: String
+    private let service: String
+    /// Milliseconds since 1970.
+    private let startedAt = WallClock.milliseconds()
 
     private var table: RoutingTable?
     private var releaseNumber: UInt64 = 0
@@ -22,6 +25,7 @@ final class ControlState {
     private var holds: UInt64 = 0
     /// Of the release under `releaseNumber`.
     private var users = Users()
+    private var routeUsers = UsersByRoute()
     private var takeovers: RepeatedTask?
 
     private struct Hold {
@@ -32,13 +36,14 @@ final class ControlState {
     }
 
     init(
-        eventLoop: any EventLoop, lanes: [LaneReference], file: TableFile, limits: RouterLimits, boot: String,
+        eventLoop: any EventLoop, lanes: [LaneReference], file: TableFile, settings: RouterSettings, boot: String,
         logger: Logger
     ) {
         self.eventLoop = eventLoop
         self.lanes = lanes
         self.file = file
-        self.limits = limits
+        limits = settings.limits
+        service = settings.service
         self.boot = boot
         self.logger = logger
     }
@@ -97,6 +102,7 @@ final class ControlState {
         if new.release != table?.release || releaseNumber == 0 {
             releaseNumber += 1
             users = Users()
+            routeUsers = UsersByRoute()
         }
         table = new
         let number = releaseNumber
@@ -123,7 +129,9 @@ final class ControlState {
     func end() { takeovers?.cancel() }
 
     private func take(_ news: [UserNews]) {
-        users.take(news.filter { $0.releaseNumber == releaseNumber }.map(\.events))
+        let current = news.filter { $0.releaseNumber == releaseNumber }
+        users.take(current.map(\.events))
+        routeUsers.take(current)
     }
 
     func report(_ query: ReportQuery) -> EventLoopFuture<ControlAnswer> {
@@ -134,7 +142,17 @@ final class ControlState {
                 .ok,
                 RouterReport(
                     readings, table: self.table, releaseNumber: self.releaseNumber, users: self.users,
-                    hold: self.holdState(readings.map(\.status)), boot: self.boot, at: WallClock.milliseconds()))
+                    routeUsers: self.routeUsers, hold: self.holdState(readings.map(\.status)), boot: self.boot,
+                    at: WallClock.milliseconds()))
+        }.nonisolated()
+    }
+
+    /// For Prometheus. A lane only hands over copies; the page is written here.
+    func metrics() -> EventLoopFuture<ControlAnswer> {
+        everyLane(\.metrics).assumeIsolated().map { readings in
+            let page = MetricsPage.text(
+                readings, table: self.table, service: self.service, boot: self.boot, startedAt: self.startedAt)
+            return ControlAnswer(status: .ok, body: Array(page.utf8), contentType: MetricsPage.contentType)
         }.nonisolated()
     }
 

@@ -4,13 +4,14 @@ import NIOCore
 
 extension Exchange {
     /// Counts the request once, in the version that the cohort chose and at the share of that moment, unless the release
-    /// it was sent under is over.
+    /// it was sent under is over: then it is in the metrics only, which know no release.
     func settle(_ outcome: Outcome) {
         guard !isSettled else { return }
         isSettled = true
-        guard let routes, routes.releaseNumber == lane.routes?.releaseNumber else { return }
+        guard let routes else { return }
+        guard routes.releaseNumber == lane.routes?.releaseNumber else { return lane.settleLate(outcome, choice) }
         let at = WallClock.milliseconds()
-        lane.settle(outcome, choice, by: routes, instance: instanceName, at: at)
+        lane.settle(outcome, choice, by: routes, route: routePlace, instance: instanceName, at: at)
         guard let capture, outcome.isFailure else { return }
         let elapsed = UInt64(max(0, (NIODeadline.now() - countedFrom).nanoseconds) / 1_000)
         let sample = capture.sample(

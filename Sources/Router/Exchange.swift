@@ -35,6 +35,8 @@ final class Exchange {
 
     var routes: Routes?
     var choice = CohortChoice(arm: .stable, unit: .keyless)
+    /// The judged route it belongs to, as a place in the tally's routes; chosen with the version.
+    private(set) var routePlace: Int?
     /// Whose instances serve it: the choice's, or stable's when the canary could not be reached.
     private(set) var servingArm = Arm.stable
     var isSettled = false
@@ -79,6 +81,7 @@ final class Exchange {
         self.routes = routes
         choice = routes.cohort.choose(
             headers: request.received, clientAddress: request.clientAddress, nonce: nonce)
+        if choice.isTossed { routePlace = routes.routePlace(request) }
         servingArm = choice.arm
         countedFrom = .now()
         clientSince = countedFrom
@@ -88,7 +91,7 @@ final class Exchange {
             self.capture = capture
         }
         lane.began(servingArm)
-        lane.dispatched(choice, by: routes, at: countedFrom)
+        lane.dispatched(choice, by: routes, route: routePlace, at: countedFrom)
         next()
     }
 

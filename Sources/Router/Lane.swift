@@ -36,6 +36,10 @@ final class Lane {
 
     private var tally = Tally()
     private var users = LaneUsers()
+    /// nil until a table of this release judges routes by themselves.
+    private var routeUsers: LaneUsers?
+    /// What is in no tally any more.
+    private var totals = Totals()
     private(set) var samples = FailureSamples()
     private var inFlightStable = 0
     private var inFlightCanary = 0
@@ -70,8 +74,10 @@ final class Lane {
     /// Requests under way keep their instance; instances that are in no arm any more lose their unused connections.
     func serve(_ table: RoutingTable, releaseNumber: UInt64) {
         if releaseNumber != routes?.releaseNumber {
+            totals.add(tally)
             tally = Tally()
             users = LaneUsers()
+            routeUsers = nil
             samples = FailureSamples()
         }
         var kept: [Backend: Instance] = [:]
@@ -81,10 +87,13 @@ final class Lane {
         for (backend, instance) in instances where kept[backend] == nil { instance.retire() }
         instances = kept
         let cohort = Cohort(table)
+        let routePlaces = table.routes.map { tally.place(route: $0) }
         let place = tally.place(share: cohort.share)
+        if !table.routes.isEmpty, routeUsers == nil { routeUsers = LaneUsers() }
         routes = Routes(
             table, cohort: cohort, releaseNumber: releaseNumber, place: place, countedShare: tally.shares[place].share,
-            stable: table.stable.compactMap { kept[$0] }, canary: table.canary.compactMap { kept[$0] })
+            routePlaces: routePlaces, stable: table.stable.compactMap { kept[$0] },
+            canary: table.canary.compactMap { kept[$0] })
         connectionFreed()
     }
 
@@ -172,23 +181,34 @@ final class Lane {
     func refused() { tally.refuse() }
 
     /// A version was chosen. One that has no instance takes nobody, so the request is refused and counts in neither.
-    func dispatched(_ choice: CohortChoice, by routes: Routes, at now: NIODeadline) {
+    func dispatched(_ choice: CohortChoice, by routes: Routes, route: Int?, at now: NIODeadline) {
         guard !routes.instances(choice.arm).isEmpty else { return }
-        tally.dispatch(choice, place: routes.place)
+        tally.dispatch(choice, place: routes.place, route: route)
         if routes.countsUsers, case .user(let user) = choice.unit {
-            users.see(user, choice.arm, share: routes.countedShare, at: now.uptimeNanoseconds)
+            let (share, at) = (routes.countedShare, now.uptimeNanoseconds)
+            users.see(user, choice.arm, share: share, at: at)
+            if let route { routeUsers?.see(user, choice.arm, share: share, at: at, route: route) }
         }
     }
 
     /// - Parameters:
     ///   - routes: those under which the version was chosen.
     ///   - at: milliseconds since 1970.
-    func settle(_ outcome: Outcome, _ choice: CohortChoice, by routes: Routes, instance: String, at now: Int64) {
-        tally.settle(outcome, choice, place: routes.place, instance: instance, second: now / 1_000)
+    func settle(
+        _ outcome: Outcome, _ choice: CohortChoice, by routes: Routes, route: Int?, instance: String, at now: Int64
+    ) {
+        tally.settle(
+            outcome, choice, place: routes.place, route: route, instance: instance, second: now / 1_000)
+        totals.addLatency(of: outcome, choice)
         if routes.countsUsers, outcome.isFailure, case .user(let user) = choice.unit {
-            users.fail(user, choice.arm, share: routes.countedShare, at: NIODeadline.now().uptimeNanoseconds)
+            let (share, at) = (routes.countedShare, NIODeadline.now().uptimeNanoseconds)
+            users.fail(user, choice.arm, share: share, at: at)
+            if let route { routeUsers?.fail(user, choice.arm, share: share, at: at, route: route) }
         }
     }
+
+    /// The release of this request is over.
+    func settleLate(_ outcome: Outcome, _ choice: CohortChoice) { totals.settleLate(outcome, choice) }
 
     func keep(_ sample: FailureSample) { samples.add(sample) }
 
@@ -213,7 +233,13 @@ final class Lane {
     }
 
     /// What is new since the last time.
-    func userNews() -> UserNews { UserNews(releaseNumber: routes?.releaseNumber ?? 0, events: users.handOver()) }
+    func userNews() -> UserNews {
+        UserNews(
+            releaseNumber: routes?.releaseNumber ?? 0, events: users.handOver(),
+            routeEvents: routeUsers?.handOver() ?? [], routes: tally.routes)
+    }
+
+    var metrics: MetricsReading { MetricsReading(totals: totals, tally: tally, status: status) }
 
     // MARK: Holding
 

@@ -21,24 +21,33 @@ struct LaneUsers: Sendable {
     ///   - user: the cohort key's hash.
     ///   - share: the canary's share now.
     ///   - now: monotonic, in nanoseconds.
-    mutating func see(_ user: UInt64, _ arm: Arm, share: Int, at now: UInt64) {
+    ///   - route: where users are told apart by route, a place in the tally's routes.
+    mutating func see(_ user: UInt64, _ arm: Arm, share: Int, at now: UInt64, route: Int? = nil) {
         if share != self.share {
             self.share = share
             for place in seen.indices { seen[place] = 0 }
         }
         // The first bits: the last ones decide the version, so those of the canary's users are alike.
-        let place = Int(truncatingIfNeeded: user >> 48)
-        guard seen[place] != user, events.count < Self.eventBound else { return }
-        seen[place] = user
-        events.append(UserEvent(user: user, kind: .seen, arm: arm, share: share, at: now))
+        let key = Self.key(user, route)
+        let place = Int(truncatingIfNeeded: key >> 48)
+        guard seen[place] != key, events.count < Self.eventBound else { return }
+        seen[place] = key
+        events.append(UserEvent(user: user, kind: .seen, arm: arm, share: share, at: now, route: route))
     }
 
     /// - Parameter share: the one under which the request was sent.
-    mutating func fail(_ user: UInt64, _ arm: Arm, share: Int, at now: UInt64) {
-        let place = Int(truncatingIfNeeded: user >> 52)
-        guard failed[place] != user, events.count < Self.eventBound else { return }
-        failed[place] = user
-        events.append(UserEvent(user: user, kind: .failed, arm: arm, share: share, at: now))
+    mutating func fail(_ user: UInt64, _ arm: Arm, share: Int, at now: UInt64, route: Int? = nil) {
+        let key = Self.key(user, route)
+        let place = Int(truncatingIfNeeded: key >> 52)
+        guard failed[place] != key, events.count < Self.eventBound else { return }
+        failed[place] = key
+        events.append(UserEvent(user: user, kind: .failed, arm: arm, share: share, at: now, route: route))
+    }
+
+    /// The user itself, or one a route: multiples of 2^64 over the golden ratio lie far apart in their first bits.
+    private static func key(_ user: UInt64, _ route: Int?) -> UInt64 {
+        guard let route else { return user }
+        return user ^ (UInt64(truncatingIfNeeded: route + 1) &* 0x9E37_79B9_7F4A_7C15)
     }
 
     /// What is new since the last time, oldest first.

@@ -17,6 +17,7 @@ import Traffic
 /// | `PUT /table` | `RoutingTable` | 200 `{"epoch","generation","kept"}` once every event loop serves it; 409 when it is older than the one served, or differs under the same number; 400 |
 /// | `GET /table` | | 200 `RoutingTable`; 404 before the first one |
 /// | `GET /report?overdue_after=MICROSECONDS` | | 200 `RouterReport`; 400. Without a query overdue is what has been in flight for more than 250 000 |
+/// | `GET /metrics` | | 200, Prometheus' text format 0.0.4 |
 /// | `GET /samples` | | 200 `SampleReport` |
 /// | `POST /hold` | `HoldRequest` | 200 `HoldState` once no event loop sends a new request on; 409 when held under another name |
 /// | `POST /let-go` | `{"name"}` | 200; 409 when held under another name; nothing happens when nothing is held |
@@ -26,8 +27,8 @@ import Traffic
 /// uncounted ones too; `inFlightStable` and `inFlightCanary` tell them apart by whose instance serves them. A tunnel
 /// (WebSocket) is settled when it opens and is not in flight: it would never drain.
 package final class Router: Sendable {
-    private let settings: RouterSettings
-    private let logger: Logger
+    let settings: RouterSettings
+    let logger: Logger
     private let state = Mutex(State.new)
 
     private enum State {
@@ -42,6 +43,7 @@ package final class Router: Sendable {
         var lanes: [LaneReference]
         var service: any Channel
         var controlChannel: any Channel
+        var metrics: (any Channel)?
         var controlState: NIOLoopBound<ControlState>
     }
 
@@ -53,6 +55,11 @@ package final class Router: Sendable {
     /// The service's bound port; nil unless it serves.
     package var port: Int? {
         state.withLock { if case .running(let running) = $0 { running.service.localAddress?.port } else { nil } }
+    }
+
+    /// The metrics listener's bound port; nil unless it listens.
+    package var metricsPort: Int? {
+        state.withLock { if case .running(let running) = $0 { running.metrics?.localAddress?.port } else { nil } }
     }
 
     /// Serves until ``shutdown(deadline:)``, or until its task is cancelled and the requests in flight have ended.
@@ -122,6 +129,7 @@ package final class Router: Sendable {
         for lane in running.lanes { _ = try? await lane.ask { $0.close() }.get() }
         // Still bound, so the name is still ours.
         ControlSocket.remove(settings.controlSocket)
+        try? await running.metrics?.close()
         try? await running.controlChannel.close()
         try? await running.workers.shutdownGracefully()
         try? await running.control.shutdownGracefully()
@@ -138,7 +146,7 @@ package final class Router: Sendable {
             try await control.next().submit { state.value.begin() }.get()
             return Running(
                 workers: workers, control: control, lanes: lanes, service: service, controlChannel: controlChannel,
-                controlState: state)
+                metrics: await listenForMetrics(group: control, state: state), controlState: state)
         } catch {
             try? await service.close()
             throw error
@@ -178,7 +186,7 @@ package final class Router: Sendable {
         return try await eventLoop.flatSubmit { [settings, logger] in
             let state = ControlState(
                 eventLoop: eventLoop, lanes: lanes, file: TableFile(path: settings.tableFile),
-                limits: settings.limits, boot: boot, logger: logger)
+                settings: settings, boot: boot, logger: logger)
             let bound = NIOLoopBound(state, eventLoop: eventLoop)
             return state.restore().map { bound }
         }.get()
@@ -231,7 +239,7 @@ package final class Router: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.configureHTTPServerPipeline(withErrorHandling: false)
-                    try pipeline.addHandler(ControlHandler(state.value))
+                    try pipeline.addHandler(ControlHandler(state.value, scope: .everything))
                 }
             }
         do {

@@ -5,6 +5,10 @@ package struct RouterSettings: Sendable {
     /// Address and port of the service; port 0 takes a free one.
     package var host: String
     package var port: Int
+    /// Where `/metrics` is served to whoever asks; nil: only on the control socket.
+    package var metrics: (host: String, port: Int)?
+    /// The service's name, for metrics.
+    package var service: String
     /// Path of the Unix socket for control; created with mode 0600.
     package var controlSocket: String
     /// Path of the kept table; `<path>.previous` holds the one before.
@@ -14,24 +18,31 @@ package struct RouterSettings: Sendable {
     package var threads: Int
     package var forwarded: ForwardedTrust
 
-    /// - Parameter listen: `host:port`, `[address]:port` or `:port` (every address).
-    /// - Throws: ``RouterError/listen(_:)`` when `listen` has no port in 0...65535.
+    /// - Parameters:
+    ///   - listen: `host:port`, `[address]:port` or `:port` (every address).
+    ///   - metrics: the same.
+    /// - Throws: ``RouterError/listen(_:)`` when an address has no port in 0...65535.
     package init(
         listen: String, controlSocket: String, tableFile: String, limits: RouterLimits = RouterLimits(),
-        threads: Int = 2, forwarded: ForwardedTrust = .loopback
+        threads: Int = 2, forwarded: ForwardedTrust = .loopback, metrics: String? = nil, service: String = ""
     ) throws(RouterError) {
-        guard let colon = listen.lastIndex(of: ":"), let port = UInt16(listen[listen.index(after: colon)...]) else {
-            throw .listen(listen)
-        }
-        var host = listen[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        self.host = host.isEmpty ? "0.0.0.0" : String(host)
-        self.port = Int(port)
+        (host, port) = try Self.address(listen)
+        if let metrics { self.metrics = try Self.address(metrics) }
+        self.service = service
         self.controlSocket = controlSocket
         self.tableFile = tableFile
         self.limits = limits
         self.threads = max(1, threads)
         self.forwarded = forwarded
+    }
+
+    private static func address(_ text: String) throws(RouterError) -> (host: String, port: Int) {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            throw .listen(text)
+        }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        return (host.isEmpty ? "0.0.0.0" : String(host), Int(port))
     }
 }
 

@@ -1,6 +1,7 @@
 // A table as one event loop serves it.
 
 import NIOCore
+import NIOHTTP1
 import Traffic
 
 /// One table with its instances looked up and its rules compiled. Confined to its event loop, never changed.
@@ -13,6 +14,8 @@ final class Routes {
     let place: Int
     let countedShare: Int
     let countsUsers: Bool
+    /// The routes that are judged by themselves, and where each is counted in the loop's tally; nil where there are none.
+    private let judged: (patterns: RoutePatterns, places: [Int?])?
     let redaction: Redaction
     let stable: [Instance]
     let canary: [Instance]
@@ -20,8 +23,8 @@ final class Routes {
     let timeout: TimeAmount
 
     init(
-        _ table: RoutingTable, cohort: Cohort, releaseNumber: UInt64, place: Int, countedShare: Int, stable: [Instance],
-        canary: [Instance]
+        _ table: RoutingTable, cohort: Cohort, releaseNumber: UInt64, place: Int, countedShare: Int,
+        routePlaces: [Int?], stable: [Instance], canary: [Instance]
     ) {
         self.table = table
         self.releaseNumber = releaseNumber
@@ -31,8 +34,15 @@ final class Routes {
         self.place = place
         self.countedShare = countedShare
         countsUsers = table.countsUsers
+        judged = table.routes.isEmpty ? nil : (RoutePatterns(table.routes), routePlaces)
         redaction = Redaction(headers: table.redactHeaders, fields: table.redactFields)
         timeout = .milliseconds(table.timeoutMilliseconds)
+    }
+
+    /// Where a request is counted besides: a place in the tally's routes; nil where its path is no judged route.
+    func routePlace(_ request: AdmittedRequest) -> Int? {
+        guard let judged else { return nil }
+        return judged.patterns.first(matching: request.head.uri).flatMap { judged.places[$0] }
     }
 
     func instances(_ arm: Arm) -> [Instance] { arm == .stable ? stable : canary }

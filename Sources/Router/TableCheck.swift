@@ -36,6 +36,13 @@ extension RoutingTable {
             guard !backend.host.isEmpty else { return "instance \(backend.name) has no host" }
             guard names.insert(backend.name).inserted else { return "instance \(backend.name) is there twice" }
         }
+        guard routes.count <= RoutePatterns.bound else {
+            return "\(routes.count) routes are more than \(RoutePatterns.bound)"
+        }
+        for (place, route) in routes.enumerated() {
+            if let mistake = RoutePatterns.mistake(in: route) { return mistake }
+            guard !routes[..<place].contains(route) else { return "route '\(route)' is there twice" }
+        }
         return nil
     }
 }

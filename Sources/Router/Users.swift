@@ -19,6 +19,8 @@ struct UserEvent: Hashable, Sendable {
     var share: Int
     /// Monotonic clock of this machine, in nanoseconds.
     var at: UInt64
+    /// The route on which it did it, as a place in the tally's routes; nil among the users of all requests.
+    var route: Int?
 }
 
 /// The users of one release, by version and share: exact up to a bound, then within 1 %.
@@ -28,16 +30,25 @@ struct UserEvent: Hashable, Sendable {
 struct Users: Sendable {
     /// Bound of the users of one version that are remembered one by one, all shares together; and of those that failed.
     static let exactBound = 1 << 17
+    /// The same of one route, so that all routes together take no more memory than that.
+    static let routeBound = exactBound / RoutePatterns.bound
 
+    private let bound: Int
     /// Beyond the bound no further user fails. A release in which so many did is judged by then.
     private var failed: Set<UInt64> = []
     private var failures: [Place: UInt64] = [:]
-    private var stable = SeenUsers()
-    private var canary = SeenUsers()
+    private var stable: SeenUsers
+    private var canary: SeenUsers
 
     private struct Place: Hashable, Sendable {
         var arm: Arm
         var share: Int
+    }
+
+    init(bound: Int = Users.exactBound) {
+        self.bound = bound
+        stable = SeenUsers(bound: bound)
+        canary = SeenUsers(bound: bound)
     }
 
     /// What one event loop hands over is in the order in which it happened; that of several becomes so here.
@@ -66,7 +77,7 @@ struct Users: Sendable {
     }
 
     private mutating func fail(_ event: UserEvent) {
-        guard failed.count < Self.exactBound, !failed.contains(event.user) else { return }
+        guard failed.count < bound, !failed.contains(event.user) else { return }
         // Whoever failed was seen, also if its first request did not get through to here.
         see(event)
         failed.insert(event.user)
@@ -82,16 +93,19 @@ struct SeenUsers: Sendable {
         var sketch: HyperLogLog?
     }
 
+    private let bound: Int
     private var shares: [Int: Share] = [:]
     /// Users in all `exact` together.
     private var remembered = 0
+
+    init(bound: Int = Users.exactBound) { self.bound = bound }
 
     mutating func insert(_ user: UInt64, share: Int) {
         if shares[share]?.sketch != nil {
             shares[share]?.sketch?.insert(user)
         } else if shares[share, default: Share()].exact.insert(user).inserted {
             remembered += 1
-            if remembered > Users.exactBound { forgetLargest() }
+            if remembered > bound { forgetLargest() }
         }
     }
 

@@ -22,11 +22,14 @@ package struct RoutingTable: Hashable, Sendable, Codable {
     /// Header and field names whose values a sample never keeps; lower case.
     package var redactHeaders: [String]
     package var redactFields: [String]
+    /// Paths whose requests are also counted by themselves: `/checkout`, or `/api/orders/*` for a path and all below it.
+    /// The first one that matches takes the request. At most 16; a table on the wire may leave them out.
+    package var routes: [String]
 
     package init(
         epoch: UInt64, generation: UInt64, service: String, release: String, stable: [Backend], canary: [Backend],
         canaryShare: Int, cohort: CohortRule, timeoutMilliseconds: Int64, redactHeaders: [String],
-        redactFields: [String]
+        redactFields: [String], routes: [String] = []
     ) {
         self.epoch = epoch
         self.generation = generation
@@ -39,6 +42,23 @@ package struct RoutingTable: Hashable, Sendable, Codable {
         self.timeoutMilliseconds = timeoutMilliseconds
         self.redactHeaders = redactHeaders
         self.redactFields = redactFields
+        self.routes = routes
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        epoch = try container.decode(UInt64.self, forKey: .epoch)
+        generation = try container.decode(UInt64.self, forKey: .generation)
+        service = try container.decode(String.self, forKey: .service)
+        release = try container.decode(String.self, forKey: .release)
+        stable = try container.decode([Backend].self, forKey: .stable)
+        canary = try container.decode([Backend].self, forKey: .canary)
+        canaryShare = try container.decode(Int.self, forKey: .canaryShare)
+        cohort = try container.decode(CohortRule.self, forKey: .cohort)
+        timeoutMilliseconds = try container.decode(Int64.self, forKey: .timeoutMilliseconds)
+        redactHeaders = try container.decode([String].self, forKey: .redactHeaders)
+        redactFields = try container.decode([String].self, forKey: .redactFields)
+        routes = try container.decodeIfPresent([String].self, forKey: .routes) ?? []
     }
 }
 

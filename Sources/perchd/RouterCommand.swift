@@ -17,6 +17,7 @@ struct RouterCommand: AsyncParsableCommand {
     @Option(help: "host:port to listen on.") var listen: String
     @Option(help: "Unix socket it is controlled through.") var control: String
     @Option(help: "File that keeps the last table.") var table: String
+    @Option(help: "host:port that serves /metrics to whoever asks; none unless given.") var metrics: String?
     @Option(help: "Event loop threads.") var threads = 2
     @Option(name: .customLong("log-format"), help: "text or json.") var logFormat = LogFormat.text
 
@@ -26,7 +27,9 @@ struct RouterCommand: AsyncParsableCommand {
         var logger = Logger(label: "perchd router")
         logger[metadataKey: "service"] = "\(service)"
         let router = Router(
-            settings: try RouterSettings(listen: listen, controlSocket: control, tableFile: table, threads: threads),
+            settings: try RouterSettings(
+                listen: listen, controlSocket: control, tableFile: table, threads: threads, metrics: metrics,
+                service: service),
             logger: logger)
         let group = ServiceGroup(
             configuration: .init(

@@ -19,10 +19,11 @@ import Testing
         router.settle(share: 0, stable: Answers(answered: 7, failed: 3))
         let judged = bake.judge(Tick(at: 2_000, counts: [router.counts]))
         let verdict = try #require(judged)
-        #expect(verdict.cause == .limit(0.01) && verdict.canary == .init(bad: 6, total: 20))
+        #expect(
+            verdict.cause == .limit(.init(metric: .errors, rate: 0.01)) && verdict.canary == .init(bad: 6, total: 20))
         let sentence = verdict.sentence(release: "v42")
         #expect(
-            sentence.hasPrefix("rolled back v42: 6 of 20 requests failed, its limit is 1 %. If it kept its limits, "))
+            sentence.hasPrefix("rolled back v42: 6 of 20 requests failed, the limit is 1 %. If it kept its limits, "))
         #expect(sentence.hasSuffix(" releases (limit: 1 of 1,000)."), "\(sentence)")
         router.settle(share: 0, stable: Answers(answered: 100_000))
         #expect(bake.judge(Tick(at: 3_000, counts: [router.counts])) == verdict)
@@ -56,8 +57,7 @@ import Testing
         let verdict = try #require(judged)
         #expect(verdict.leading == .latency(perMille: 990) && verdict.canary == .init(bad: 20, total: 120))
         #expect(
-            verdict.sentence(release: "v42").contains(
-                "20 of 120 requests were slower than its limit for p99 allows (1 %)"))
+            verdict.sentence(release: "v42").contains(": 20 of 120 requests took longer than 400 ms, p99 allows 1 %."))
     }
 
     @Test func `hours within the limit do not blind it`() {

@@ -11,7 +11,7 @@ import Testing
         stable: Answers, canary: Answers
     ) {
         func answers(_ mean: Double) -> Answers {
-            let count = generator.poisson(mean)
+            let count = generator.arrivals(mean)
             let failed = generator.binomial(count, failing)
             return Answers(
                 answered: count - failed, failed: failed, timeouts: generator.binomial(2, 0.01),
@@ -26,9 +26,11 @@ import Testing
         _ = release.healthy(seconds: 10)
         let old = release.router.counts
         _ = release.healthy(seconds: 10)
+        let onlyCanaryMissing = release.router.counts
+        _ = release.tick(canary: Answers(answered: 3))
         let reference = release.test
         var told = reference
-        for counts in [release.router.counts, old, release.router.counts] {
+        for counts in [release.router.counts, old, onlyCanaryMissing, release.router.counts] {
             _ = told.judge(Tick(at: release.now, counts: [counts]))
         }
         #expect(told == reference)
@@ -37,6 +39,22 @@ import Testing
         _ = told.judge(Tick(at: release.now, counts: [other.counts]))
         _ = told.judge(Tick(at: release.now, counts: [old]))
         #expect(told.errors.canary.total == reference.errors.canary.total + 7)
+    }
+
+    @Test func `of a router that starts again and again the last 64 runs are remembered, each counted once`() throws {
+        var release = Rehearsal()
+        var last: TrafficCounts?
+        for run in 1...200 {
+            release.router = FakeRouter(boot: "run \(run)")
+            _ = release.tick(stable: Answers(answered: 19), canary: Answers(answered: 1))
+            if run == 190 { last = release.router.counts }
+        }
+        #expect(release.test.errors.canary.total == 200)
+        _ = release.test.judge(Tick(at: release.now, counts: [try #require(last)]))
+        #expect(release.test.errors.canary.total == 200, "known still")
+        let bytes = try JSONEncoder().encode(release.test)
+        #expect(!String(decoding: bytes, as: UTF8.self).contains("run 136\""), "forgotten")
+        #expect(String(decoding: bytes, as: UTF8.self).contains("run 137\""))
     }
 
     @Test func `a lost reading is made up for by the next one`() {

@@ -71,7 +71,7 @@ import Testing
             (0, 40, 0.20215290351030168),
         ]
         for (bad, total, expected) in examples {
-            var test = LimitTest(rate: 0.01)
+            var test = LimitTest(AbsoluteLimits().bounds[0])
             test.settle(.init(bad: bad, total: total))
             #expect(distance((test.experts.wealth - 0.5) / 0.5, expected) < 1e-9, "\(bad) of \(total)")
         }

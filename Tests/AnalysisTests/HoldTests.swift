@@ -19,7 +19,7 @@ import Testing
         #expect(
             reason.sentence == """
                 on hold, incident: of the last minute's requests 62 of 5,700 (1.09 %) of stable and 4 of 302 (1.32 %) of \
-                the canary failed, the limit is 1 % for both; that is not the canary's fault
+                the canary failed, the limit is 1 %; that is not the canary's fault
                 """)
         #expect(release.healthy(seconds: 55).hold != nil, "it is in the last minute still")
         #expect(release.healthy(seconds: 6).missing?.metric == .errors, "it is over, and has shown nothing")
@@ -50,7 +50,7 @@ import Testing
         #expect(
             verdict.sentence(release: "v42") == """
                 rolled back v42: of the last minute's requests 62 of 190 (32.63 %) of stable and 4 of 12 (33.33 %) of the \
-                canary failed, the limit is 1 % for both; the policy rolls back then.
+                canary failed, the limit is 1 %; the policy rolls back then.
                 """)
     }
 
@@ -60,13 +60,17 @@ import Testing
         var release = Rehearsal(settings)
         let slow = Answers(answered: 10, microseconds: 900_000)
         let reason = try #require(release.tick(share: 5_000, stable: slow, canary: slow).hold)
-        #expect(reason.sentence.contains("were over the limit of p99, the limit is 1 % for both"), "\(reason.sentence)")
+        #expect(
+            reason.sentence.contains("10 of 10 (100 %) of the canary took longer than 400 ms, p99 allows 1 %"),
+            "\(reason.sentence)")
     }
 
-    @Test func `a limit that the canary alone breaks is no incident`() {
-        var release = Rehearsal()
-        let judgement = release.tick(stable: Answers(answered: 1_900), canary: Answers(answered: 97, failed: 3))
-        #expect(judgement.hold == nil)
+    @Test func `a limit that one version alone breaks is no incident`() {
+        let good = Answers(answered: 100), bad = Answers(answered: 97, failed: 3)
+        for (stable, canary) in [(good, bad), (bad, good)] {
+            var release = Rehearsal()
+            #expect(release.tick(share: 5_000, stable: stable, canary: canary).missing != nil)
+        }
     }
 
     @Test func `a split that was not asked for holds the step, and says both`() throws {
@@ -80,7 +84,8 @@ import Testing
                 fewer than 1 of 25,000 steps (limit: 1 of 10,000)
                 """)
         release.beginStep()
-        #expect(release.healthy(seconds: 200) == .advance, "the next step is checked by itself")
+        #expect(release.look().missing != nil, "the next step is checked by itself")
+        #expect(release.healthy(seconds: 200) == .advance)
     }
 
     @Test func `a canary that hangs has got its requests: that is not the routing's fault`() {

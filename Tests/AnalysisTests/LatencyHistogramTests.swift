@@ -48,4 +48,13 @@ import Testing
         #expect(later.total == 1_000)
         #expect(try JSONDecoder().decode(LatencyHistogram.self, from: JSONEncoder().encode(later)) == later)
     }
+
+    @Test func `what lies above a bucket is all that is over its edge`() {
+        var histogram = LatencyHistogram()
+        for value in [0, 1, 2, 1_000, 1_024, 5_000, .max] as [UInt64] { histogram.record(microseconds: value) }
+        #expect(histogram.above(0) == 5)
+        #expect(histogram.above(LatencyHistogram.bucket(microseconds: 1_024)) == 2)
+        #expect(histogram.above(LatencyHistogram.bucketCount - 2) == 1)
+        #expect(histogram.above(LatencyHistogram.bucketCount - 1) == 0)
+    }
 }

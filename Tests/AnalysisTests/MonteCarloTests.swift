@@ -1,4 +1,4 @@
-// Goal: how often the judge is wrong and how soon it is right, against the goals of docs/judgement.md. Method: simulated
+// Goal: how often the judge is wrong and how soon it is right, against the goals that stand beside each. Method: simulated
 // releases from a fixed seed; each bound is the exact binomial one, so that a judge which just reaches its goal fails a
 // test with probability <= 1e-4.
 
@@ -18,8 +18,8 @@ import Testing
         /// - Parameter canaryRequests: mean of a tick.
         mutating func tick(weight: Double, canaryRequests: Double, canary: Double, stable: Double, milliseconds: Int64)
         {
-            let onCanary = generator.poisson(canaryRequests)
-            let onStable = generator.poisson(canaryRequests * (1 - weight) / weight)
+            let onCanary = generator.arrivals(canaryRequests)
+            let onStable = generator.arrivals(canaryRequests * (1 - weight) / weight)
             test.settle([
                 ContingencyTable(
                     weight, generator.binomial(onCanary, canary), onCanary, generator.binomial(onStable, stable),
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test func `a canary that is no worse is rolled back in at most 1 of 100 releases, whatever happens to both`() {
-        let releases = 500
+        let releases = 400
         var rolledBack = 0
         for seed in 0..<releases {
             var traffic = Traffic(generator: SeededGenerator(seed: 41 << 32 | UInt64(seed)))
@@ -79,7 +79,7 @@ import Testing
             Detection(weight: 0.05, rate: 0.5, median: 13, most: 13, failures: 8),
         ]
         for (index, goal) in goals.enumerated() {
-            let releases = 400
+            let releases = 300
             var late = 0, tooLate = 0, tooMany = 0
             for seed in 0..<releases {
                 var traffic = Traffic(generator: SeededGenerator(seed: UInt64(42 + index) << 32 | UInt64(seed)))
@@ -122,7 +122,7 @@ import Testing
             var test = AdvanceTest(settings: .errorsOnly)
             var requests: UInt64 = 0
             while requests < most {
-                let onCanary = generator.poisson(5), onStable = generator.poisson(95)
+                let onCanary = generator.arrivals(5), onStable = generator.arrivals(95)
                 test.settle(errors: [
                     ContingencyTable(
                         0.05, generator.binomial(onCanary, 0.001 + excess), onCanary,
@@ -146,13 +146,13 @@ import Testing
         func story(seed: UInt64, requests most: UInt64, slowed: (Double) -> Double) -> UInt64? {
             var generator = SeededGenerator(seed: seed)
             var past = LatencyHistogram()
-            for _ in 0..<2_000 { past.record(microseconds: UInt64(latency(&generator))) }
+            for _ in 0..<1_000 { past.record(microseconds: UInt64(latency(&generator))) }
             var edges = LatencyEdges(settings: JudgingSettings.Latency())
             edges.add(past, at: 0)
             var test = LatencyTest(settings: JudgingSettings.Latency())
             var requests: UInt64 = 0
             while requests < most {
-                let onCanary = generator.poisson(1.25), onStable = generator.poisson(11.25)
+                let onCanary = generator.arrivals(1.25), onStable = generator.arrivals(11.25)
                 var canary = LatencyHistogram(), stable = LatencyHistogram()
                 for _ in 0..<onCanary { canary.record(microseconds: UInt64(slowed(latency(&generator)))) }
                 for _ in 0..<onStable { stable.record(microseconds: UInt64(latency(&generator))) }
@@ -162,11 +162,10 @@ import Testing
             }
             return nil
         }
-        let late = (0..<100 as Range<UInt64>).count { story(seed: 71 << 32 | $0, requests: 25) { 2 * $0 } == nil }
-        expect(late, of: 100, atMost: 0.5, "twice as slow, not within 25 requests")
-        let tooLate = (0..<100 as Range<UInt64>).count { story(seed: 72 << 32 | $0, requests: 50) { 2 * $0 } == nil }
-        expect(tooLate, of: 100, atMost: 0.05, "twice as slow, not within 50 requests")
-        let wrong = (0..<60 as Range<UInt64>).count { story(seed: 73 << 32 | $0, requests: 300) { $0 } != nil }
+        let needed = (0..<100 as Range<UInt64>).map { story(seed: 71 << 32 | $0, requests: 51) { 2 * $0 } ?? .max }
+        expect(needed.count { $0 > 25 }, of: 100, atMost: 0.5, "twice as slow, not within 25 requests")
+        expect(needed.count { $0 > 50 }, of: 100, atMost: 0.05, "twice as slow, not within 50 requests")
+        let wrong = (0..<60 as Range<UInt64>).count { story(seed: 73 << 32 | $0, requests: 200) { $0 } != nil }
         expect(wrong, of: 60, atMost: 0.01, "rolled back though as fast")
     }
 

@@ -110,6 +110,7 @@ import Testing
             var release = Rehearsal()
             let judgement = release.tick(share: share, stable: Answers(failed: 50), canary: Answers(failed: 50))
             #expect(release.test.wealth == 1 && judgement.verdict == nil)
+            #expect(release.test.errors.canary.total == 0 && release.test.shares.isEmpty)
         }
     }
 }

@@ -120,7 +120,7 @@ import Testing
             for trials in [
                 ContingencyTable.Trials(bad: 1_000_000_000, total: 1_000_000_000), .init(total: 1_000_000_000),
             ] {
-                var test = LimitTest(rate: rate)
+                var test = LimitTest(.init(metric: .errors, rate: rate))
                 for _ in 0..<3 { test.settle(trials) }
                 #expect(test.experts.wealth.isFinite && test.experts.wealth > 0)
             }
@@ -143,6 +143,19 @@ import Testing
         experts.drip(drip.due(at: .max))
         #expect(abs(experts.cash) < 1e-12 && experts.cash >= 0)
         #expect(distance(experts.wealth, 1) < 1e-12)
+    }
+
+    @Test func `each minute of a release puts cash of every metric into play`() {
+        var release = Rehearsal(JudgingSettings())
+        for minute in 1...3 as ClosedRange<Int64> {
+            _ = release.look(afterMilliseconds: 60_000)
+            let cash = 0.5 - 0.5 * Double(minute) / 1_440
+            #expect(distance(release.test.errors.experts.cash, cash) < 1e-12)
+            for quantile in release.test.latency?.quantiles ?? [] {
+                #expect(distance(quantile.experts.cash, cash) < 1e-12)
+            }
+        }
+        #expect(release.test.latency?.quantiles.count == 3)
     }
 
     @Test func `without the drip a release that was healthy for hours notices a bad hour hundreds of requests later`() {

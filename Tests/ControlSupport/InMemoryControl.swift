@@ -170,6 +170,26 @@ package actor InMemoryControl: ControlPlane {
         }
     }
 
+    /// One look that went on, and a verdict against the release when a policy was given.
+    package func simulate(_ id: ReleaseID, _ request: SimulationRequest) throws(Refusal) -> Simulation {
+        let summary = try find(id).detail.summary
+        let turns = [
+            Simulation.Turn(
+                at: "2026-03-01T12:00:00.250Z", phase: "canary", decision: "go-on",
+                why: "needs 40 more canary requests",
+                canaryRequests: 10, canaryFailures: 0),
+            Simulation.Turn(
+                at: "2026-03-01T12:00:02.250Z", phase: "canary", decision: "roll-back",
+                why: "12 of the 13 failed requests",
+                canaryRequests: 1_234, canaryFailures: 12),
+        ]
+        let isStrict = request.policy != nil
+        return Simulation(
+            release: id, looks: isStrict ? 9 : 40, turns: isStrict ? turns : [turns[0]],
+            rolledBackAt: isStrict ? turns[1].at : nil, wealth: isStrict ? 1_042 : 0.5, limit: 100,
+            actual: summary.message)
+    }
+
     package func policyText(of service: ServiceName) throws(Refusal) -> String {
         guard policies[service] != nil else { throw unknown(service) }
         return "service: \(service)\n"

@@ -101,7 +101,7 @@ extension FakeWorld: PlatformPort {
 }
 
 extension FakeWorld: TrafficPort {
-    func apply(_ table: RoutingTable, listen: String) async throws(Failure) {
+    func apply(_ table: RoutingTable, listen: String, metrics: String?) async throws(Failure) {
         try await called("apply")
         let isOld = state.withLock { state -> Bool in
             if let now = state.table, (table.epoch, table.generation) <= (now.epoch, now.generation) { return true }
@@ -120,7 +120,7 @@ extension FakeWorld: TrafficPort {
     func table(service: ServiceName) async throws(Failure) -> RoutingTable? { table }
 
     /// Each look counts 10 000 more requests, split as the table says.
-    func report(service: ServiceName) async throws(Failure) -> RouterReport {
+    func report(service: ServiceName, overdueAfter: Duration) async throws(Failure) -> RouterReport {
         state.withLock { state in
             let share = state.table?.canaryShare ?? 0
             let (toCanary, toStable) =

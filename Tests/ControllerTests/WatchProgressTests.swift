@@ -26,7 +26,7 @@ import Traffic
         ])
     }
 
-    private static func reading(canaryMilliseconds: UInt64 = 0, count: UInt64) -> RouterReport {
+    private static func reading(canaryMilliseconds: UInt64 = 0, count: UInt64) -> Reading {
         func answered(_ count: UInt64, _ milliseconds: UInt64) -> VersionCounts {
             var counts = VersionCounts()
             counts.requests = count
@@ -39,19 +39,20 @@ import Traffic
         let share = ShareCounts(
             share: 1_000, stable: ArmCounts(settled: stable, users: users),
             canary: ArmCounts(settled: canary, users: users))
-        return RouterReport(
+        let report = RouterReport(
             boot: "b", epoch: 1, generation: 1, release: "shop-2", at: 0, stable: stable, canary: canary,
             counts: TrafficCounts(boot: "b", shares: count == 0 ? [] : [share]), forced: 0, refused: 0,
             inFlightStable: 0, inFlightCanary: 0, hold: nil, recent: [])
+        return Reading(report)
     }
 
     @Test(arguments: [(Span.milliseconds(100), true), (.seconds(1), false)])
     func `a canary over its latency limit goes back, one within it does not`(limit: Span, isOver: Bool) {
-        let state = Self.state(p99: limit)
+        let watched = Self.state(p99: limit).watched
         let now = Instant(millisecondsSince1970: 1_000)
-        var progress = WatchProgress(state, after: nil, reading: Self.reading(count: 0), at: now)
-        let look = progress.judge(
-            Self.reading(canaryMilliseconds: 500, count: 20), state, isCanaryReady: true, at: now)
+        var progress = WatchProgress(watched, after: nil, reading: Self.reading(count: 0), at: now)
+        let (look, _) = progress.judge(
+            Self.reading(canaryMilliseconds: 500, count: 20), watched, isCanaryReady: true, at: now)
         if case .rollBack(let verdict) = look {
             #expect(isOver && verdict.leading == .latency(perMille: 990))
         } else {

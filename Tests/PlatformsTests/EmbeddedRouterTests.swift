@@ -33,6 +33,9 @@ private let fakePerchd = #"""
         def table(self):
             return open(table_file, "rb").read() if os.path.exists(table_file) else None
         def do_GET(self):
+            self.path, _, query = self.path.partition("?")
+            if query:
+                print(self.path, query, flush=True)
             if self.path == "/healthz":
                 self.answer(200, {})
             elif self.path == "/table" and self.table() is None:
@@ -155,13 +158,18 @@ private let fakePerchd = #"""
             try JSONEncoder().encode(report).write(to: URL(fileURLWithPath: "\(folder)/report.json"))
             try JSONEncoder().encode(samples).write(to: URL(fileURLWithPath: "\(folder)/samples.json"))
             #expect(try await router.report(service: scratch.shop) == report)
+            #expect(try await router.report(service: scratch.shop, overdueAfter: .seconds(30)) == report)
+            #expect(try await router.report(service: scratch.shop, overdueAfter: .nanoseconds(1_500)) == report)
+            #expect(try await router.report(service: scratch.shop, overdueAfter: .seconds(-1)) == report)
             #expect(try await router.samples(service: scratch.shop) == samples)
             let request = HoldRequest(name: "rewind", deadlineMilliseconds: 10_000, maximumQueued: 7)
             let state = try await router.hold(service: scratch.shop, request)
             #expect(state == HoldState(name: "rewind", queued: 0, inFlight: 3, since: 5))
             try await router.letGo(service: scratch.shop, name: "rewind")
             #expect(
-                ProcessHome(in: "\(scratch.data)/routers", name: "shop").output.lastLines(5) == [
+                ProcessHome(in: "\(scratch.data)/routers", name: "shop").output.lastLines(9) == [
+                    "/report overdue_after=250000", "/report overdue_after=30000000", "/report overdue_after=1",
+                    "/report overdue_after=0",
                     #"/hold {"deadlineMilliseconds": 10000, "maximumQueued": 7, "name": "rewind"}"#,
                     #"/let-go {"name": "rewind"}"#,
                 ])
@@ -204,6 +212,29 @@ private let fakePerchd = #"""
             #expect(failure.message == "the router of shop listens on 127.0.0.1:8080, the policy says 127.0.0.1:9090")
             try await router.stop(service: scratch.shop, drain: .seconds(5))
             try await router.apply(table(1, 2), listen: "127.0.0.1:9090")
+        }
+    }
+
+    @Test func aRouterServesMetricsWhereThePolicySaidAtItsStart() async throws {
+        func arguments(_ pid: Int32) throws -> [Substring] {
+            let line = try #require(FileSystem.read("/proc/\(pid)/cmdline"))
+            return String(decoding: line, as: UTF8.self).split(separator: "\0")
+        }
+        try await withScratch { scratch in
+            let router = try router(scratch)
+            try await router.apply(table(1, 1), listen: "127.0.0.1:8080", metrics: "127.0.0.1:9102")
+            let first = try #require(pid(scratch))
+            #expect(try arguments(first).suffix(2) == ["--metrics", "127.0.0.1:9102"])
+            // A running router is left where it is, and the table is applied all the same.
+            try await router.apply(table(1, 2), listen: "127.0.0.1:8080")
+            #expect(try await router.table(service: scratch.shop) == table(1, 2))
+            #expect(pid(scratch) == first)
+            kill(first, SIGKILL)
+            #expect(try await router.table(service: scratch.shop) == table(1, 2))
+            #expect(try arguments(try #require(pid(scratch))).suffix(2) == ["--metrics", "127.0.0.1:9102"])
+            try await router.stop(service: scratch.shop, drain: .zero)
+            try await router.apply(table(1, 3), listen: "127.0.0.1:8080")
+            #expect(try !arguments(try #require(pid(scratch))).contains("--metrics"))
         }
     }
 

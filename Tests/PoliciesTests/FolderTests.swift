@@ -62,6 +62,10 @@ struct FolderTests {
                 "b listens at 127.0.0.1:8080, which a takes"
             ),
             ("b.yaml", "service: b\ntraffic: {listen: \"0.0.0.0:8080\"}\n", "b listens at 0.0.0.0:8080, which a takes"),
+            (
+                "b.yaml", "service: b\ntraffic: {listen: \"127.0.0.1:1\", metrics: \"127.0.0.1:8080\"}\n",
+                "b listens at 127.0.0.1:8080, which a takes"
+            ),
             ("a.yml", "service: a\ntraffic: {listen: \"127.0.0.1:1\"}\n", "service a is also in FOLDER/a.yaml"),
         ])
     func clashes(_ name: String, _ text: String, _ expected: String) throws {

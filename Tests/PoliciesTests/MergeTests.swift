@@ -24,6 +24,18 @@ struct MergeTests {
         #expect(policy == expected)
     }
 
+    @Test("a service asks for metrics of its router, or takes back what the defaults ask")
+    func metrics() throws {
+        #expect(try policy("traffic: {metrics: \"127.0.0.1:9102\"}").traffic.metrics == "127.0.0.1:9102")
+        let defaults = complete.text.replacing("8080\"", with: "8080\", metrics: \"127.0.0.1:9102\"")
+        func parsed(_ text: String) throws -> Policy {
+            try PolicyFile.parse(
+                text: "service: shop\n" + text, file: "shop.yaml", defaults: (text: defaults, file: "default.yaml"))
+        }
+        #expect(try parsed("").traffic.metrics == "127.0.0.1:9102")
+        #expect(try parsed("traffic: {metrics: null}").traffic.metrics == nil)
+    }
+
     @Test("maps merge, key by key and at every depth")
     func mapsMerge() throws {
         let policy = try policy(

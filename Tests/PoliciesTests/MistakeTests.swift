@@ -90,6 +90,15 @@ struct MistakeTests {
                     + "hint: write HOST:PORT, for example 127.0.0.1:8080 or 0.0.0.0:8080"
             ),
             (
+                "traffic: {metrics: \"9102\"}",
+                "2:20: metrics must be HOST:PORT, not '9102'\n"
+                    + "hint: write HOST:PORT, for example 127.0.0.1:8080 or 0.0.0.0:8080"
+            ),
+            (
+                "traffic: {metrics: \"0.0.0.0:8080\"}",
+                "2:20: metrics is served at 0.0.0.0:8080, which listen takes\nhint: give it a port of its own"
+            ),
+            (
                 "cohort: {by: [\"cookie:\"]}",
                 "2:15: by[0] must be cookie:NAME, header:NAME, client-address or request, not 'cookie:'"
             ),

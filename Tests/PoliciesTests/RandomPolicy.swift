@@ -43,6 +43,7 @@ func randomPolicy(_ random: inout SeededGenerator) -> Policy {
     }
     policy.platform.process.databaseVariable = ["DSN", "y"].randomElement(using: &random)!
     policy.traffic.timeout = someSpan(&random)
+    policy.traffic.metrics = flip(&random) ? nil : ["0.0.0.0:9102", "[::1]:65534"].randomElement(using: &random)
 
     policy.cohort.by = [
         [.request], [.clientAddress], [.cookie("a.b"), .header("X-'1"), .clientAddress], [.header("no"), .request],

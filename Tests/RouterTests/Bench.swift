@@ -27,7 +27,7 @@ final class Bench: Sendable {
     }
 
     static func start(
-        folder: String? = nil, threads: Int = 2, forwarded: ForwardedTrust = .loopback,
+        folder: String? = nil, threads: Int = 2, forwarded: ForwardedTrust = .loopback, metrics: String? = nil,
         _ change: (inout RouterLimits) -> Void = { _ in }
     ) async throws -> Bench {
         let folder = folder ?? NSTemporaryDirectory() + "router-\(UInt64.random(in: .min ... .max))"
@@ -36,7 +36,7 @@ final class Bench: Sendable {
         change(&limits)
         let settings = try RouterSettings(
             listen: "127.0.0.1:0", controlSocket: folder + "/control", tableFile: folder + "/table",
-            limits: limits, threads: threads, forwarded: forwarded)
+            limits: limits, threads: threads, forwarded: forwarded, metrics: metrics, service: "shop")
         var logger = Logger(label: "router")
         logger.logLevel = .critical
         let router = Router(settings: settings, logger: logger)
@@ -46,10 +46,10 @@ final class Bench: Sendable {
 
     /// Runs `body` with a router and takes everything away afterwards.
     static func with(
-        threads: Int = 2, forwarded: ForwardedTrust = .loopback,
+        threads: Int = 2, forwarded: ForwardedTrust = .loopback, metrics: String? = nil,
         limits: (inout RouterLimits) -> Void = { _ in }, _ body: (Bench) async throws -> Void
     ) async throws {
-        let bench = try await start(threads: threads, forwarded: forwarded, limits)
+        let bench = try await start(threads: threads, forwarded: forwarded, metrics: metrics, limits)
         do { try await body(bench) } catch {
             await bench.stop()
             throw error

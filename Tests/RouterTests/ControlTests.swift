@@ -40,7 +40,8 @@ extension Live {
                     ("PUT /table", "{", 400), ("PUT /table", "{}", 400), ("POST /hold", "{}", 400),
                     ("POST /hold", #"{"name":"","deadlineMilliseconds":1,"maximumQueued":1}"#, 400),
                     ("POST /hold", #"{"name":"a","deadlineMilliseconds":0,"maximumQueued":1}"#, 400),
-                    ("DELETE /table", nil, 405), ("GET /hold", nil, 405), ("GET /nowhere", nil, 404),
+                    ("DELETE /table", nil, 405), ("POST /metrics", nil, 405), ("GET /hold", nil, 405),
+                    ("GET /nowhere", nil, 404),
                     ("GET /report?overdue_after=", nil, 400), ("GET /report?overdue_after", nil, 400),
                     ("GET /report?", nil, 400), ("GET /report?overdue_after=1.5", nil, 400),
                     ("GET /report?overdue_after=-1", nil, 400), ("GET /report?overdue_after=+1", nil, 400),
@@ -162,7 +163,12 @@ extension Live {
             #expect(try read(":9") == ["0.0.0.0", "9"])
             for wrong in ["80", "a:b", "a:70000", ""] {
                 #expect(throws: RouterError.listen(wrong)) { try read(wrong) }
+                #expect(throws: RouterError.listen(wrong)) {
+                    try RouterSettings(listen: ":9", controlSocket: "c", tableFile: "t", metrics: wrong)
+                }
             }
+            let settings = try RouterSettings(listen: ":9", controlSocket: "c", tableFile: "t", metrics: "[::1]:9102")
+            #expect(settings.metrics?.host == "::1" && settings.metrics?.port == 9_102)
         }
     }
 }

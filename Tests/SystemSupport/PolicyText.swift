@@ -14,6 +14,10 @@ package struct PolicyText: Sendable {
     package var errorsMax = "5%"
     package var proven = "50%"
     package var noData = "{wait: 20s, then: roll-back}"
+    package var by = "cookie:session"
+    package var timeout = "15s"
+    package var latency = "{}"
+    package var sharedIncident = "hold"
     package var bake = "1s"
     package var undoWindow = "1s"
     package var automatic = true
@@ -30,9 +34,9 @@ package struct PolicyText: Sendable {
             instances: {stable: \(stableInstances), canary: 1}
             ready: {path: /healthz, within: \(readyWithin)}
             drain: 3s
-        traffic: {listen: "127.0.0.1:\(shopPort)", timeout: 15s}
+        traffic: {listen: "127.0.0.1:\(shopPort)", timeout: \(timeout)}
         cohort:
-          by: ["cookie:session"]
+          by: ["\(by)"]
           steps: [\(steps.joined(separator: ", "))]
         database:
           url: env:SHOP_DATABASE_URL
@@ -44,6 +48,8 @@ package struct PolicyText: Sendable {
           minimum_requests: \(minimumRequests)
           settle: 0s
           errors: {max: \(errorsMax), proven: \(proven)}
+          latency: \(latency)
+          shared_incident: \(sharedIncident)
           no_data: \(noData)
         promote: {max_parallel: 1, bake: \(bake), undo_window: \(undoWindow)}
         roll_back: {automatic: \(automatic), deadline: 40s}

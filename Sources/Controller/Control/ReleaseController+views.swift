@@ -98,7 +98,10 @@ extension ReleaseController {
         guard let progress = try? await store.progress(of: state.id) else { return nil }
         return Comparison(
             stable: VersionLine(progress.stable), canary: VersionLine(progress.canary),
-            verdict: progress.standing.verdict.rawValue, why: progress.standing.why)
+            verdict: progress.standing.verdict.rawValue, why: progress.standing.why,
+            wealth: progress.isAlone ? nil : progress.release.wealth,
+            limit: progress.isAlone ? nil : progress.release.settings.rollbackEvidence,
+            evidence: progress.isAlone ? nil : progress.release.evidence.map(EvidenceLine.init))
     }
 
     private func dataLine(_ state: ReleaseState) async -> DataLine? {

@@ -1,11 +1,15 @@
 // The effects of a release. Each makes something so that may be so already, and reports what it found to the inbox.
 
+import Analysis
 import Logging
 import Ports
 import Releases
 import Traffic
 
 extension ServiceDriver {
+    /// Requests of stable in the last minute that say more of it than everything before.
+    private static let enoughPast: UInt64 = 10_000
+
     /// - Throws: a transient failure to be tried again, any other to end the phase.
     func make(_ effect: Effect, _ state: ReleaseState) async throws(Failure) {
         switch effect {
@@ -96,6 +100,7 @@ extension ServiceDriver {
 
     private func startCanary(_ state: ReleaseState) async throws(Failure) {
         try await ports.platform.prepare(commit: state.acceptance.commit, policy: state.policy)
+        await notePast(state)
         let specs = try await canarySpecs(state)
         var instances: [Instance] = []
         for spec in specs { instances.append(try await ports.platform.start(spec)) }
@@ -103,6 +108,23 @@ extension ServiceDriver {
             try await ports.platform.awaitReady(instance, process: state.policy.platform.process)
         }
         await report(.instancesReady(.canary, names: instances.map(\.name)), state)
+    }
+
+    /// Keeps what stable answered so far: the router's counts begin anew with the release's table. Without it the judge
+    /// learns where stable's latencies lie while the canary serves.
+    private func notePast(_ state: ReleaseState) async {
+        guard !state.isFirst, let report = try? await ports.traffic.report(service: service),
+            report.release != state.id.description
+        else { return }
+        var lastMinute = VersionCounts()
+        for second in report.recent { lastMinute.add(second.stable) }
+        let past = lastMinute.judged >= Self.enoughPast ? lastMinute : report.stable
+        do {
+            try await store.savePast(past, of: state.id, epoch: epoch)
+        } catch {
+            logger.warning(
+                "stable's past is not known to the judge", metadata: ["release": "\(state.id)", "error": "\(error)"])
+        }
     }
 
     // MARK: Traffic

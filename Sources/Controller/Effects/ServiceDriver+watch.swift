@@ -7,6 +7,9 @@ import Releases
 import Traffic
 
 extension ServiceDriver {
+    /// So many releases of a service can be judged again.
+    static let releasesWithLooks = 50
+
     /// Judges until the phase is left. A failure takes the users away first and is recorded then.
     ///
     /// - Parameter until: the earliest moment a pass counts; nil: it can only fail.
@@ -16,14 +19,11 @@ extension ServiceDriver {
         var isDrained = false
         var saidOnHold: String?
         while !Task.isCancelled {
-            let reading = try await ports.traffic.report(service: service)
-            guard reading.release == state.id.description else {
-                throw Failure("the router counts for '\(reading.release)', not \(state.id)", isTransient: true)
-            }
+            let reading = try await reading(state)
             let isReady = isDrained ? await isCanaryReady(state) : true
-            let look = judge.judge(reading, state, isCanaryReady: isReady, at: ports.now())
+            let (look, recorded) = judge.judge(reading, state.watched, isCanaryReady: isReady, at: ports.now())
             progress = judge
-            try await save(judge, state)
+            try await save(judge, recorded, state)
             if judge.canary.failures > 0, self.state?.firstFailureAt == nil { await noteFirstFailure(state) }
             if case .hold(let reason) = look {
                 if reason.takesTrafficAway != isDrained {
@@ -39,7 +39,7 @@ extension ServiceDriver {
                 isDrained = false
                 try await table.publish(policy: state.policy, release: state.id, share: state.wantedShare)
             }
-            await act(on: look, judge.standing, phase, until: until, state)
+            await act(on: look, judge, phase, until: until, state)
             if ContinuousClock.now - lastSlow >= .seconds(2) {
                 lastSlow = .now
                 await checkInstances(state)
@@ -52,14 +52,36 @@ extension ServiceDriver {
     /// The release's judge: as it was left in this phase, or handed on from the one before.
     private func resumedProgress(_ phase: Phase, _ state: ReleaseState) async throws(Failure) -> WatchProgress {
         let saved: WatchProgress?
+        let past: VersionCounts?
         do {
             saved = try await store.progress(of: state.id)
+            past = saved == nil ? try await store.past(of: state.id) : nil
         } catch {
             throw Failure("store: \(error)", isTransient: true)
         }
-        if let saved, saved.phase == phase { return saved }
-        return WatchProgress(
-            state, after: saved, reading: try await ports.traffic.report(service: service), at: ports.now())
+        if let saved, saved.phase == phase, saved.since == state.phaseSince { return saved }
+        let reading = try await reading(state)
+        let now = ports.now()
+        let judge = WatchProgress(state.watched, after: saved, past: past, reading: reading, at: now)
+        if saved == nil { await forgetOldLooks() }
+        try await save(judge, judge.recordedBeginning(after: saved, past: past, at: now), state)
+        return judge
+    }
+
+    private func reading(_ state: ReleaseState) async throws(Failure) -> Reading {
+        let report = try await ports.traffic.report(service: service)
+        guard report.release == state.id.description else {
+            throw Failure("the router counts for '\(report.release)', not \(state.id)", isTransient: true)
+        }
+        return Reading(report)
+    }
+
+    private func forgetOldLooks() async {
+        do {
+            try await store.forgetLooks(of: service, except: Self.releasesWithLooks)
+        } catch {
+            logger.warning("old looks are not forgotten", metadata: ["error": "\(error)"])
+        }
     }
 
     private func isCanaryReady(_ state: ReleaseState) async -> Bool {
@@ -70,9 +92,11 @@ extension ServiceDriver {
         return true
     }
 
-    private func save(_ counts: WatchProgress, _ state: ReleaseState) async throws(Failure) {
+    private func save(
+        _ judge: WatchProgress, _ look: RecordedLook, _ state: ReleaseState
+    ) async throws(Failure) {
         do {
-            try await store.saveProgress(counts, of: state.id, epoch: epoch)
+            try await store.saveProgress(judge, look, of: state.id, epoch: epoch)
         } catch {
             throw Failure("store: \(error)", isTransient: true)
         }
@@ -86,19 +110,22 @@ extension ServiceDriver {
     }
 
     private func act(
-        on look: Look, _ standing: Standing, _ phase: Phase, until: Instant?, _ state: ReleaseState
+        on look: Look, _ judge: WatchProgress, _ phase: Phase, until: Instant?, _ state: ReleaseState
     ) async {
         let now = ports.now()
+        let standing = judge.standing
         switch look {
-        case .rollBack:
+        case .rollBack(let verdict):
             if phase != .baking {
                 // The one effect that runs before its fact: users leave a failing canary at once.
                 try? await table.publish(policy: state.policy, release: state.id, share: Share.none)
             }
-            await report(.judged(Verdict(phase: phase, outcome: .fail, why: standing.why)), state)
+            let inputs = VerdictInputs(verdict, look: judge.looks)
+            await report(.judged(Verdict(phase: phase, outcome: .fail, why: standing.why, inputs: inputs)), state)
         case .advance:
             guard let until, now >= until else { return }
-            await report(.judged(Verdict(phase: phase, outcome: .pass, why: standing.why)), state)
+            let inputs = VerdictInputs(judge)
+            await report(.judged(Verdict(phase: phase, outcome: .pass, why: standing.why, inputs: inputs)), state)
         case .resume:
             await report(.canaryIsBack, state)
         case .hold(.notEnoughEvidence):

@@ -43,7 +43,7 @@ actor TableBook {
         if !even, table == served, try await traffic.table(service: service) == served { return }
         generation += 1
         table.generation = generation
-        try await traffic.apply(table, listen: policy.traffic.listen)
+        try await traffic.apply(table, listen: policy.traffic.listen, metrics: policy.traffic.metrics)
         served = table
     }
 

@@ -38,6 +38,13 @@ enum SQL {
         from fact where release = $1 and sequence > $2::bigint order by sequence;
         """#
 
+    static let forgetWatchLooks = #"""
+        -- $1 service, $2 how many of its last releases keep their looks.
+        delete from watch_look where release in (
+            select id from release where service = $1 order by number desc offset $2::bigint
+        );
+        """#
+
     static let insertDelivery = #"""
         -- $1 service, $2 delivery id, $3 release.
         insert into delivery (service, id, release, received_at) values ($1, $2, $3, now());
@@ -94,11 +101,25 @@ enum SQL {
         on conflict (release) do update set json = excluded.json, markdown = excluded.markdown;
         """#
 
+    static let saveWatchPast = #"""
+        -- $1 release, $2 counts, $3 epoch. The first one stays.
+        insert into watch_past (release, body)
+        select $1, $2::json where (select epoch from leadership) = $3::bigint
+        on conflict (release) do nothing;
+        """#
+
     static let saveWatchProgress = #"""
-        -- $1 release, $2 body, $3 epoch. No row: a newer leader exists.
-        insert into watch_progress (release, body)
-        select $1, $2::jsonb where (select epoch from leadership) = $3::bigint
-        on conflict (release) do update set body = excluded.body
+        -- $1 release, $2 progress, $3 epoch, $4 number of the look, $5 the look. One statement: counts and judge are never apart.
+        -- No row: a newer leader exists.
+        with saved as (
+            insert into watch_progress (release, body)
+            select $1, $2::jsonb where (select epoch from leadership) = $3::bigint
+            on conflict (release) do update set body = excluded.body
+            returning release
+        )
+        insert into watch_look (release, number, body)
+        select release, $4::bigint, $5::json from saved
+        on conflict (release, number) do update set body = excluded.body
         returning release;
         """#
 
@@ -129,6 +150,16 @@ enum SQL {
         -- $1 id, $2 phase, $3 active, $4 terminal, $5 moment in ms. A unique violation of one_active_...: another is active.
         update release set phase = $2, active = $3::boolean, terminal = $4::boolean, updated_at = to_timestamp($5::float8 / 1000)
         where id = $1;
+        """#
+
+    static let watchLooks = #"""
+        -- $1 release, $2 after this number, $3 at most so many. In order.
+        select body from watch_look where release = $1 and number > $2::bigint order by number limit $3::bigint;
+        """#
+
+    static let watchPast = #"""
+        -- $1 release.
+        select body from watch_past where release = $1;
         """#
 
     static let watchProgress = #"""
@@ -219,8 +250,25 @@ enum SQL {
             for each row execute function facts_are_append_only();
         """#
 
+    private static let migration2 = #"""
+        -- Every look at the counts of a release, so that it can be judged again: what was new since the look before.
+        create table watch_look (
+            release text not null references release,
+            number bigint not null check (number > 0),
+            body json not null,
+            primary key (release, number)
+        );
+
+        -- What stable answered before a release's canary got traffic: where its latencies and failures lie.
+        create table watch_past (
+            release text primary key references release,
+            body json not null
+        );
+        """#
+
     /// In the order in which they are applied; a number is never reused.
     static let migrations: [(number: Int, name: String, text: String)] = [
-        (number: 1, name: "0001_store", text: migration1)
+        (number: 1, name: "0001_store", text: migration1),
+        (number: 2, name: "0002_watch_look", text: migration2),
     ]
 }

@@ -26,7 +26,7 @@ package struct Standing: Hashable, Sendable, Codable {
         self.why = why
     }
 
-    init(_ look: Look, _ progress: WatchProgress, _ state: ReleaseState) {
+    init(_ look: Look, _ progress: WatchProgress, _ watched: WatchedPhase) {
         let counts = progress.watched
         let share = counts.judged == 0 ? 0 : Double(counts.failures) * 100 / Double(counts.judged)
         let rate = (share * 100).rounded(.down) / 100
@@ -34,12 +34,12 @@ package struct Standing: Hashable, Sendable, Codable {
         switch look {
         case .rollBack(let verdict):
             // What becomes of the release is the next fact's to say.
-            let said = "rolled back \(state.id): "
-            let sentence = verdict.sentence(release: "\(state.id)")
+            let said = "rolled back \(watched.release): "
+            let sentence = verdict.sentence(release: "\(watched.release)")
             self.init(
                 verdict: .fail, why: [sentence.hasPrefix(said) ? String(sentence.dropFirst(said.count)) : sentence])
         case .advance:
-            let proven = Double(state.policy.watch.errors.provenBasisPoints) / 100
+            let proven = Double(watched.policy.watch.errors.provenBasisPoints) / 100
             let claim =
                 progress.isAlone
                 ? "within its limits" : "shown to fail less than \(proven) points more often than stable"

@@ -1,5 +1,6 @@
 // Releases in PostgreSQL. One connection, reopened when lost; every write carries the leader's epoch.
 
+package import Analysis
 import Foundation
 package import Logging
 import Ports
@@ -229,11 +230,13 @@ package actor ReleaseStore {
 
     // MARK: Watching and reports
 
+    /// The judge and the look that it has taken in, in one write.
     package func saveProgress(
-        _ progress: WatchProgress, of release: ReleaseID, epoch: UInt64
+        _ progress: WatchProgress, _ look: RecordedLook, of release: ReleaseID, epoch: UInt64
     ) async throws(StoreError) {
-        let body = try encoded(progress)
-        let result = try await query(SQL.saveWatchProgress, [release.description, body, "\(epoch)"])
+        let result = try await query(
+            SQL.saveWatchProgress,
+            [release.description, try encoded(progress), "\(epoch)", "\(look.number)", try encoded(look)])
         guard !result.rows.isEmpty else { throw .fenced }
     }
 
@@ -244,6 +247,36 @@ package actor ReleaseStore {
         } catch {
             throw .damaged("progress of \(release): \(error)")
         }
+    }
+
+    /// What stable answered before the release's canary got traffic. The first one that is saved stays.
+    package func savePast(_ counts: VersionCounts, of release: ReleaseID, epoch: UInt64) async throws(StoreError) {
+        _ = try await query(SQL.saveWatchPast, [release.description, try encoded(counts), "\(epoch)"])
+    }
+
+    package func past(of release: ReleaseID) async throws(StoreError) -> VersionCounts? {
+        guard let body = try await query(SQL.watchPast, [release.description]).rows.first?[0] else { return nil }
+        do {
+            return try JSONDecoder().decode(VersionCounts.self, from: Data(body.utf8))
+        } catch {
+            throw .damaged("past of \(release): \(error)")
+        }
+    }
+
+    /// Looks after a number, in order.
+    package func looks(
+        of release: ReleaseID, after number: Int, limit: Int
+    ) async throws(StoreError) -> [RecordedLook] {
+        let rows = try await query(SQL.watchLooks, [release.description, "\(number)", "\(limit)"]).rows
+        do {
+            return try rows.map { try JSONDecoder().decode(RecordedLook.self, from: Data(($0[0] ?? "").utf8)) }
+        } catch {
+            throw .damaged("looks of \(release): \(error)")
+        }
+    }
+
+    package func forgetLooks(of service: ServiceName, except releases: Int) async throws(StoreError) {
+        _ = try await query(SQL.forgetWatchLooks, [service.rawValue, "\(releases)"])
     }
 
     package func saveReport(json: String, markdown: String, of release: ReleaseID) async throws(StoreError) {

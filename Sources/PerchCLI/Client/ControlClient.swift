@@ -34,7 +34,8 @@ struct ControlClient: Sendable {
     }
 
     func post(
-        _ path: String, json: String, headers: [(name: String, value: String)] = [], as actor: String? = nil
+        _ path: String, json: String, headers: [(name: String, value: String)] = [], as actor: String? = nil,
+        within timeout: Span = .seconds(60)
     ) async throws -> String {
         var request = request(path)
         request.method = .POST
@@ -42,7 +43,7 @@ struct ControlClient: Sendable {
         request.headers.replaceOrAdd(name: "x-perch-actor", value: plain(actor ?? person))
         for (name, value) in headers { request.headers.add(name: name, value: value) }
         request.body = .bytes(ByteBuffer(string: json))
-        return try await call(request, within: .seconds(60))
+        return try await call(request, within: timeout)
     }
 
     /// A long answer, piece by piece; an answer that breaks off is a failure.

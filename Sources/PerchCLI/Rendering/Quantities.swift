@@ -39,6 +39,16 @@ func bytes(_ count: Int64) -> String {
 /// `1 row`, `2 rows`.
 func counted(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
 
+/// Evidence as it is compared: `0.42`, `17.3`, `12 345`, `> 1e15`.
+func evidence(_ value: Double) -> String {
+    switch value {
+    case ..<10: fixed(max(0, value), digits: 2)
+    case ..<100: fixed(value, digits: 1)
+    case ..<1e15: grouped(UInt64(value))
+    default: "> 1e15"
+    }
+}
+
 /// A number below 2^53 / 10^digits with so many digits behind the point.
 func fixed(_ value: Double, digits: Int) -> String {
     var scale = 1.0

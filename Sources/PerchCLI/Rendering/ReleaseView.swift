@@ -82,6 +82,28 @@ struct ReleaseView {
         var pairs = [(name: "Verdict", value: verdict)]
         for (index, why) in comparison.why.enumerated() { pairs.append((index == 0 ? "Why" : "", plain(why))) }
         return table(rows, [.left, .right, .right, .right, .right, .right, .right]) + keyValues(pairs)
+            + evidenceLines(comparison)
+    }
+
+    /// What speaks against the canary and for it, metric by metric.
+    private func evidenceLines(_ comparison: Comparison) -> [String] {
+        guard let lines = comparison.evidence, !lines.isEmpty else { return [] }
+        let rows = lines.map { line in
+            let proof =
+                line.proofLimit.map { "\(evidence(line.proof ?? 1)) of \(evidence($0))" }
+                ?? line.proof.map { evidence($0) } ?? "-"
+            return [
+                plain(line.metric) + (line.isDryRun ? " (dry run)" : ""),
+                failures(line.stableBad, of: line.stableTotal), failures(line.canaryBad, of: line.canaryTotal),
+                evidence(line.wealth), proof, line.proofLimit == nil ? "-" : line.needed.map(grouped) ?? "?",
+            ]
+        }
+        let heading = ["THIS RELEASE", "STABLE BAD", "CANARY BAD", "AGAINST", "GOOD", "NEEDS"]
+        let sum = comparison.wealth.flatMap { wealth in
+            comparison.limit.map { "\(evidence(wealth)) against the canary, \(evidence($0)) rolls back" }
+        }
+        return [""] + table([heading] + rows, [.left, .right, .right, .right, .right, .right])
+            + keyValues(sum.map { [(name: "Evidence", value: $0)] } ?? [])
     }
 
     private var data: [String] {

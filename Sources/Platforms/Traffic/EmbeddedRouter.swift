@@ -26,21 +26,32 @@ package struct EmbeddedRouter: TrafficPort {
     /// What the router process is, in its record.
     private struct Subject: Codable, Sendable {
         var listen: String
+        var metrics: String?
     }
 
-    package func apply(_ table: RoutingTable, listen: String) async throws(Failure) {
+    package func apply(_ table: RoutingTable, listen: String, metrics: String?) async throws(Failure) {
         guard let service = ServiceName(rawValue: table.service) else {
             throw Failure("'\(table.service)' is not a service's name")
         }
-        if home(service).presence == .running, let running = home(service).record(of: Subject.self)?.subject.listen,
-            running != listen
-        {
-            throw Failure(
-                "the router of \(service) listens on \(running), the policy says \(listen)",
-                hint: "moving it drops connections: end the router when that may happen, and Perch starts it anew")
+        let wanted = Subject(listen: listen, metrics: metrics)
+        if home(service).presence == .running, let running = home(service).record(of: Subject.self)?.subject {
+            guard running.listen == listen else {
+                throw Failure(
+                    "the router of \(service) listens on \(running.listen), the policy says \(listen)",
+                    hint: "moving it drops connections: end the router when that may happen, and Perch starts it anew")
+            }
+            // Traffic matters more: the table is applied all the same.
+            if running.metrics != metrics {
+                logger.warning(
+                    "router serves metrics where its policy said at its start",
+                    metadata: [
+                        "service": "\(service)", "served": "\(running.metrics ?? "none")",
+                        "policy": "\(metrics ?? "none")",
+                    ])
+            }
         }
         do throws(RouterControl.Problem) {
-            try await asked(service, listen: listen) { control throws(RouterControl.Problem) in
+            try await asked(service, wanted) { control throws(RouterControl.Problem) in
                 try await control.put(table)
             }
         } catch {
@@ -55,8 +66,10 @@ package struct EmbeddedRouter: TrafficPort {
         }
     }
 
-    package func report(service: ServiceName) async throws(Failure) -> RouterReport {
-        try await ask(service, "report") { control throws(RouterControl.Problem) in try await control.report() }
+    package func report(service: ServiceName, overdueAfter: Duration) async throws(Failure) -> RouterReport {
+        try await ask(service, "report") { control throws(RouterControl.Problem) in
+            try await control.report(overdueAfter: overdueAfter)
+        }
     }
 
     package func samples(service: ServiceName) async throws(Failure) -> SampleReport {
@@ -95,7 +108,7 @@ package struct EmbeddedRouter: TrafficPort {
                 isTransient: true)
         }
         do throws(RouterControl.Problem) {
-            return try await asked(service, listen: record.subject.listen, question)
+            return try await asked(service, record.subject, question)
         } catch {
             throw Self.failure(service, what, error)
         }
@@ -103,7 +116,7 @@ package struct EmbeddedRouter: TrafficPort {
 
     /// One more try after starting the router when nobody listens.
     private func asked<Answer>(
-        _ service: ServiceName, listen: String,
+        _ service: ServiceName, _ subject: Subject,
         _ question: (RouterControl) async throws(RouterControl.Problem) -> Answer
     ) async throws(RouterControl.Problem) -> Answer {
         let control = RouterControl(service: service.rawValue, socket: socket(service))
@@ -113,7 +126,7 @@ package struct EmbeddedRouter: TrafficPort {
             // It runs and is just starting, or it died this moment. Every question may be asked twice.
         }
         do throws(Failure) {
-            try await start(service, listen: listen, control: control)
+            try await start(service, subject, control: control)
         } catch {
             throw .failed(error.description)
         }
@@ -121,7 +134,7 @@ package struct EmbeddedRouter: TrafficPort {
     }
 
     /// Returns once the router answers, whoever started it.
-    private func start(_ service: ServiceName, listen: String, control: RouterControl) async throws(Failure) {
+    private func start(_ service: ServiceName, _ subject: Subject, control: RouterControl) async throws(Failure) {
         let socket = socket(service)
         guard socket.utf8.count <= RouterControl.longestSocketPath else {
             throw Failure(
@@ -138,10 +151,11 @@ package struct EmbeddedRouter: TrafficPort {
                     guard !isOurs else {
                         throw Failure(
                             described("\(home.presence.words) at its start", home),
-                            hint: "check that \(listen) is free; output: \(home.output.path)", isTransient: true)
+                            hint: "check that \(subject.listen) is free; output: \(home.output.path)", isTransient: true
+                        )
                     }
                     try await home.stop(drain: .zero)
-                    try launch(service, listen: listen, in: home)
+                    try launch(service, subject, in: home)
                     isOurs = true
                 }
                 guard ContinuousClock.now < deadline else {
@@ -154,17 +168,17 @@ package struct EmbeddedRouter: TrafficPort {
         }
     }
 
-    private func launch(_ service: ServiceName, listen: String, in home: ProcessHome) throws(Failure) {
+    private func launch(_ service: ServiceName, _ subject: Subject, in home: ProcessHome) throws(Failure) {
         let launch = ProcessHome.Launch(
             command: [
-                perchdPath, "router", "--service", service.rawValue, "--listen", listen, "--control", socket(service),
-                "--table", "\(home.path)/table.json",
-            ],
+                perchdPath, "router", "--service", service.rawValue, "--listen", subject.listen, "--control",
+                socket(service), "--table", "\(home.path)/table.json",
+            ] + (subject.metrics.map { ["--metrics", $0] } ?? []),
             environment: ProcessEnvironment.inherited, folder: "/")
-        let record = try home.start(launch, subject: Subject(listen: listen), now: .now)
+        let record = try home.start(launch, subject: subject, now: .now)
         logger.info(
             "router started",
-            metadata: ["service": "\(service)", "pid": "\(record.identity.pid)", "listen": "\(listen)"])
+            metadata: ["service": "\(service)", "pid": "\(record.identity.pid)", "listen": "\(subject.listen)"])
     }
 
     private func home(_ service: ServiceName) -> ProcessHome { ProcessHome(in: folder, name: service.rawValue) }

@@ -2,7 +2,7 @@
 //
 //     PUT  /table      RoutingTable             409: it has a newer one
 //     GET  /table      -> RoutingTable          404: it has none
-//     GET  /report     -> RouterReport
+//     GET  /report?overdue_after=MICROSECONDS -> RouterReport
 //     GET  /samples    -> SampleReport
 //     POST /hold       HoldRequest -> HoldState
 //     POST /let-go     {"name": ...}
@@ -63,7 +63,11 @@ struct RouterControl: Sendable {
         }
     }
 
-    func report() async throws(Problem) -> RouterReport { try decode(try await send(.GET, "/report")) }
+    func report(overdueAfter: Duration) async throws(Problem) -> RouterReport {
+        let (seconds, attoseconds) = max(overdueAfter, .zero).components
+        let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+        return try decode(try await send(.GET, "/report?overdue_after=\(microseconds)"))
+    }
 
     func samples() async throws(Problem) -> SampleReport { try decode(try await send(.GET, "/samples")) }
 

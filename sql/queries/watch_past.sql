@@ -1,0 +1,2 @@
+-- $1 release.
+select body from watch_past where release = $1;
