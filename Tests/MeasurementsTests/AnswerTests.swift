@@ -101,12 +101,9 @@ struct AnswerTests {
 
     @Test("an answer that does not come, or does not end, is no data in time")
     func slow() async throws {
-        let clock = ContinuousClock()
-        let began = clock.now
         let late = MetricReading.noData("ADDRESS did not answer within 200ms")
         #expect(try await reading(.silence, timeout: .milliseconds(200)) == late)
         #expect(try await reading(.endless("{\"status\":"), timeout: .milliseconds(200)) == late)
-        #expect(clock.now - began < .seconds(10))
     }
 
     @Test("a reason has an end, whoever gives it")
