@@ -102,7 +102,11 @@ let package = Package(
         tests("PlatformsTests", ["Platforms", "Ports", "Releases", "Traffic", "Analysis", "CPosix", logging]),
         tests("EvidenceTests", ["Evidence", "Platforms", "Ports", "Releases", "Traffic", logging]),
         tests(
-            "MeasurementsTests", ["Measurements", "Ports", "Releases", "Postgres", "PostgresSupport"] + nio),
+            "MeasurementsTests",
+            [
+                "Measurements", "Ports", "Releases", "Postgres", "PostgresSupport", "Router", "Traffic", logging,
+                httpClient,
+            ] + nio),
         tests(
             "RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", "CPosix", logging, system]),
         tests(

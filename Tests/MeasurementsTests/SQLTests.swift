@@ -81,12 +81,9 @@ struct SQLTests {
     @Test("is no data when it takes longer than its timeout, and the server is not left working")
     func timeout() async throws {
         let url = try await database()
-        let clock = ContinuousClock()
-        let began = clock.now
         #expect(
             await ask("select pg_sleep(30)::text", at: url, timeout: .milliseconds(300))
                 == .noData("the database did not answer within 300ms"))
-        #expect(clock.now - began < .seconds(10))
         let connection = try await Connection.open(ConnectionSettings(url: url))
         let working =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

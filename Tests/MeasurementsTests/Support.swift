@@ -18,17 +18,17 @@ extension MetricReading {
     var isNoData: Bool { why != nil }
 }
 
-/// Asks again and again until it is so, for at most twenty seconds.
+/// Asks again and again until it is so, for at most a minute.
 func eventually(
     _ what: String, _ condition: () async throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation
 ) async throws {
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .seconds(60)
     while ContinuousClock.now < deadline {
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(30))
     }
-    Issue.record("not within 20 s: \(what)", sourceLocation: sourceLocation)
-    throw SupportError("not within 20 s: \(what)")
+    Issue.record("not within a minute: \(what)", sourceLocation: sourceLocation)
+    throw SupportError("not within a minute: \(what)")
 }
 
 /// An HTTP server of this process, on a port of its own.
