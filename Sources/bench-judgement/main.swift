@@ -33,10 +33,13 @@ while let argument = arguments.popFirst() {
 let clock = ContinuousClock()
 let began = clock.now
 comparison.progress = { tell("\((clock.now - began).components.seconds) s: \($0)") }
-let tables = comparison.run()
 print(Comparison.preface)
-for table in tables { print("\n\(table.markdown)") }
-let missed = tables.flatMap(\.missed)
+var missed: [String] = []
+comparison.run { table in
+    print("\n\(table.markdown)")
+    fflush(nil)
+    missed += table.missed
+}
 for line in missed { tell("GOAL MISSED: \(line)") }
 tell("\((clock.now - began).components.seconds) s, \(missed.count) goals missed")
 exit(missed.isEmpty ? 0 : 1)

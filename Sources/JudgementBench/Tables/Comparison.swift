@@ -35,9 +35,14 @@ package struct Comparison: Sendable {
         exact (Clopper-Pearson, 95 %).
         """
 
-    /// Every table that was asked for, in the order of the README.
-    package func run() -> [Table] {
-        [errors(), latency(), advance(), falseAlarms(), cost()].compactMap(\.self).filter { !$0.lines.isEmpty }
+    /// Makes every table that was asked for, in the order of the README.
+    ///
+    /// - Parameter report: told each table when it is complete.
+    package func run(_ report: (Table) -> Void) {
+        for make in [errors, latency, advance, falseAlarms, cost] {
+            let table = make()
+            if !table.lines.isEmpty { report(table) }
+        }
     }
 
     private func isWanted(_ name: String) -> Bool { names.isEmpty || names.contains(name) }
@@ -51,7 +56,7 @@ package struct Comparison: Sendable {
 
     // MARK: Bad canaries
 
-    private func errors() -> Table? {
+    private func errors() -> Table {
         var table = Table(
             "Canary requests until a bad canary is rolled back, median / p95",
             ["canary's error rate", "releases", "Perch", "failed users, p95"] + JudgedRelease.peerNames)
@@ -78,7 +83,7 @@ package struct Comparison: Sendable {
         return "\(medianAndMost(valid)); \(decimal(before.rate * 100)) % stopped before"
     }
 
-    private func latency() -> Table? {
+    private func latency() -> Table {
         var table = Table(
             "Canary requests until a slow canary is rolled back, median / p95", ["canary", "releases", "Perch"])
         for bad in BadCanary.latency where isWanted(bad.name) {
@@ -94,7 +99,7 @@ package struct Comparison: Sendable {
 
     // MARK: Good canaries
 
-    private func advance() -> Table? {
+    private func advance() -> Table {
         var table = Table(
             "Canary requests until a step passes, median / p95 (proven good: within 0.5 points)",
             ["canary", "releases", "Perch", "passed within \(grouped(FirstStep.mostRequests)) requests"])
@@ -115,7 +120,7 @@ package struct Comparison: Sendable {
         return table
     }
 
-    private func falseAlarms() -> Table? {
+    private func falseAlarms() -> Table {
         var table = Table(
             "Rolled back within 24 h though the canary is no worse, % of the releases",
             ["24 h", "releases", "Perch"] + JudgedRelease.peerNames)
@@ -138,11 +143,11 @@ package struct Comparison: Sendable {
         return table
     }
 
-    private func cost() -> Table? {
-        guard isWanted("cost") else { return nil }
+    private func cost() -> Table {
+        var table = Table("What a look costs", ["`ReleaseTest.judge`", "looks", "microseconds a look and metric"])
+        guard isWanted("cost") else { return table }
         progress("cost of a look")
         let cost = JudgingCost.measure()
-        var table = Table("What a look costs", ["`ReleaseTest.judge`", "looks", "microseconds a look and metric"])
         table.add(
             [
                 "failures and three quantiles of latency, at the third share", grouped(UInt64(cost.looks)),
