@@ -117,6 +117,19 @@ private func failed(_ user: UInt64, _ arm: Arm, _ share: Int, at: UInt64) -> Use
         users.take([(0..<1_000).map { failed(random.next(), $0 % 2 == 0 ? .stable : .canary, 500, at: bound + $0) }])
         #expect(failures() == bound)
     }
+
+    @Test func `users of a route have a lower bound`() {
+        var random = SplitMix64(seed: 5)
+        var users = Users(bound: Users.routeBound)
+        let bound = UInt64(Users.routeBound)
+        users.take([(0..<bound).map { seen(random.next(), .stable, 500, at: $0) }])
+        #expect(users.counts(.stable, share: 500).seen == bound)
+        users.take([(0..<9 * bound).map { seen(random.next(), .stable, 500, at: $0) }])
+        let truth = Double(10 * bound)
+        #expect(abs(Double(users.counts(.stable, share: 500).seen) - truth) < 0.01 * truth)
+        users.take([(0..<bound + 9).map { failed(random.next(), .canary, 500, at: $0) }])
+        #expect(users.counts(.canary, share: 500).failed == bound)
+    }
 }
 
 @Suite struct LaneUsersTests {
