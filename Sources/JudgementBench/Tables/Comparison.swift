@@ -144,7 +144,7 @@ package struct Comparison: Sendable {
     }
 
     private func cost() -> Table {
-        var table = Table("What a look costs", ["`ReleaseTest.judge`", "looks", "microseconds a look and metric"])
+        var table = Table("What a look costs", ["`ReleaseTest.judge`", "looks", "CPU microseconds a look and metric"])
         guard isWanted("cost") else { return table }
         progress("cost of a look")
         let cost = JudgingCost.measure()
