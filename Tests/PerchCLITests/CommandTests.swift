@@ -34,7 +34,7 @@ private let commit = String(repeating: "c", count: 40)
                 (["quarantine", "export", "shop-1"], "\"key\":{\"order_id\":\"9\"}"),
                 (["recording", "export", "shop-1"], "{\"lsn\":1}\n{\"lsn\":2}\n"),
                 (["policy", "show", "shop"], "service: shop\n"),
-                (["plan", "shop"], "1  5% for 1m"), (["plan", "shop"], "warn"),
+                (["plan", "shop"], "1  5% for 1m"), (["plan", "shop"], "GOOD IS PROVEN"),
                 (["plan", "shop", "-o", "json"], "\"rates\":[1,0.5,0.05,0.01]"),
                 (["simulate", "--release", "shop-1"], "not rolled back"),
                 (["simulate", "--release", "shop-1", "-o", "json"], "\"decision\":\"go-on\""),
@@ -56,7 +56,10 @@ private let commit = String(repeating: "c", count: 40)
 
     @Test func aPolicyThatWouldHaveRolledBackEndsSimulateWithOne() async throws {
         try await withLiveAPI(control: await shopControl()) { (api: LiveAPI) async throws in
-            let file = "\(NSTemporaryDirectory())/simulate-\(UInt64.random(in: 0...UInt64.max)).yaml"
+            let folder = "\(NSTemporaryDirectory())/simulate-\(UInt64.random(in: 0...UInt64.max))"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            let file = "\(folder)/shop.yaml"
             let policy = """
                 service: shop
                 source: {repository: /srv/shop.git}
@@ -65,7 +68,6 @@ private let commit = String(repeating: "c", count: 40)
                 cohort: {steps: [{share: 5%, for: 2m}]}
                 """
             try policy.write(toFile: file, atomically: true, encoding: .utf8)
-            defer { try? FileManager.default.removeItem(atPath: file) }
             let strict = await api.perch("simulate", "--release", "shop-1", "--policy", file)
             #expect(strict.out.contains("rolled back at 2026-03-01T12:00:02.250Z"), "\(strict.err)")
             #expect(strict.outcome == .failed)
