@@ -15,6 +15,8 @@ package struct Incident: Sendable {
     package var timeline: [Moment]
     /// The verdict's numbers against their limits, a sentence each.
     package var why: [String]
+    /// What the verdict rests on; nil when the release did not go back for a verdict.
+    package var judgement: VerdictInputs?
     package var outcome: String
     package var firstBadResponse: Instant?
     package var shareZeroAt: Instant?
@@ -38,7 +40,7 @@ package struct Incident: Sendable {
 
     package init(
         release: ReleaseID, policy: Policy, stable: CommitID?, canary: CommitID, build: BuildReference?,
-        links: [String: String], timeline: [Moment], why: [String], outcome: String, firstBadResponse: Instant?,
+        links: [String: String], timeline: [Moment], why: [String], judgement: VerdictInputs? = nil, outcome: String, firstBadResponse: Instant?,
         shareZeroAt: Instant?, samples: SampleReport, output: [String: [String]], rewind: RewindSummary?,
         recording: RecordingStatus?, quarantine: [QuarantinedChange], advice: [String]
     ) {
@@ -50,6 +52,7 @@ package struct Incident: Sendable {
         self.links = links
         self.timeline = timeline
         self.why = why
+        self.judgement = judgement
         self.outcome = outcome
         self.firstBadResponse = firstBadResponse
         self.shareZeroAt = shareZeroAt

@@ -58,12 +58,13 @@ import Traffic
     @Test func theFirstLinesSayWhatWhyWhoAndWhatToDo() {
         let (incident, attribution) = full()
         let text = ReportMarkdown.text(of: ReportDocument(incident, attribution))
-        let head = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(14).joined(separator: "\n")
+        let head = text.split(separator: "\n", omittingEmptySubsequences: false).prefix(15).joined(separator: "\n")
         #expect(
             head == """
                 # shop-42: rolled back: failed requests: 12% of 100, the limit is 1%
 
                 - **Why:** failed requests: 12% of 100, the limit is 1%
+                - **Judged:** canary 5 of 60, stable 1 of 1140; evidence 15042 against the canary, 100 rolls back (look 17; `perch simulate --release shop-42` judges it again)
                 - **Suspected commit:** `bbbbbbbbbb` `Spring sale` by `Ada <ada@example.com>`: it last changed shop/pricing.py:12, where 2 of 3 kept failing requests broke
                 - **Exposure:** 1.43 s from the first bad response (2026-03-01T12:00:00.000Z) to share 0 (2026-03-01T12:00:01.430Z)
                 - **Data:** 9 transactions of the new version taken out, 120 of stable replayed, 1 conflict in quarantine, 4 tables (3000 rows) verified
@@ -105,8 +106,8 @@ import Traffic
         let object = try JSONSerialization.jsonObject(with: Data(document.json.utf8)) as? [String: Any]
         #expect(
             object?.keys.sorted() == [
-                "attribution", "build", "canary", "data", "exposure", "failing_requests", "format", "frames", "links",
-                "not_undone", "outcome", "output", "release", "service", "stable", "suspects", "timeline", "what_to_do",
+                "attribution", "build", "canary", "data", "exposure", "failing_requests", "format", "frames",
+                "judgement", "links", "not_undone", "outcome", "output", "release", "service", "stable", "suspects", "timeline", "what_to_do",
                 "why",
             ])
         let exposure = object?["exposure"] as? [String: Any]

@@ -31,6 +31,9 @@ func incident(
     Incident(
         release: ReleaseID(service: shop, number: 42), policy: policy(repository), stable: stable, canary: canary,
         build: nil, links: [:], timeline: [], why: ["failed requests: 12% of 100, the limit is 1%"],
+        judgement: VerdictInputs(
+            look: 17, stable: .init(bad: 1, total: 1_140), canary: .init(bad: 5, total: 60), wealth: 15_042, limit: 100,
+            metric: "errors"),
         outcome: "rolled back: failed requests: 12% of 100, the limit is 1%",
         firstBadResponse: Instant(millisecondsSince1970: 1_772_366_400_000),
         shareZeroAt: Instant(millisecondsSince1970: 1_772_366_401_430),

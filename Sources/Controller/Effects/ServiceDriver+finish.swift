@@ -97,7 +97,8 @@ extension ServiceDriver {
             build: state.acceptance.request.build, links: state.acceptance.request.links,
             timeline: facts.map { .init(at: $0.at, text: $0.sentence) },
             why: state.verdicts.last { $0.outcome == .fail }?.why ?? [state.rollback?.reason ?? state.haltReason ?? ""],
-            outcome: state.message, firstBadResponse: state.firstFailureAt, shareZeroAt: state.shareZeroAt,
+            judgement: state.verdicts.last { $0.outcome == .fail }?.inputs, outcome: state.message,
+            firstBadResponse: state.firstFailureAt, shareZeroAt: state.shareZeroAt,
             samples: samples
                 ?? SampleReport(
                     release: state.id.description, samples: [], dropped: 0,

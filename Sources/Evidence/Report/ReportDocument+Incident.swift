@@ -16,6 +16,7 @@ extension ReportDocument {
         service = incident.policy.service.rawValue
         outcome = clean(incident.outcome)
         why = incident.why.filter { !$0.isEmpty }.map(clean)
+        judgement = incident.judgement.map(Judgement.init)
         stable = incident.stable?.rawValue
         canary = incident.canary.rawValue
         build = incident.build.map { Build(id: $0.id, url: $0.url.map(clean), artifact: $0.artifact.map(clean)) }
@@ -225,5 +226,14 @@ extension ReportDocument.Row {
         self.init(
             table: change.table, operation: change.operation, key: clean(change.key), row: change.row.map(clean),
             at: Instant(millisecondsSince1970: change.committedAt).iso8601)
+    }
+}
+
+extension ReportDocument.Judgement {
+    fileprivate init(_ inputs: VerdictInputs) {
+        self.init(
+            stableBad: inputs.stable.bad, stableTotal: inputs.stable.total, canaryBad: inputs.canary.bad,
+            canaryTotal: inputs.canary.total, evidence: inputs.wealth, limit: inputs.limit, metric: inputs.metric,
+            look: inputs.look)
     }
 }

@@ -14,6 +14,8 @@ struct ReportDocument: Codable, Hashable, Sendable {
     var outcome: String
     /// The numbers against their limits, a sentence each.
     var why: [String]
+    /// What the verdict rests on; absent when the release did not go back for one.
+    var judgement: Judgement?
     /// Full commit ids.
     var stable: String?
     var canary: String
@@ -40,6 +42,21 @@ struct ReportDocument: Codable, Hashable, Sendable {
         var id: String
         var url: String?
         var artifact: String?
+    }
+
+    struct Judgement: Codable, Hashable, Sendable {
+        /// Requests or users of each version in the release, and how many of them failed.
+        var stableBad: UInt64
+        var stableTotal: UInt64
+        var canaryBad: UInt64
+        var canaryTotal: UInt64
+        /// Evidence against the canary, and the evidence that rolls back.
+        var evidence: Double
+        var limit: Double
+        /// The metric that contributed most.
+        var metric: String?
+        /// Number of the recorded look that decided.
+        var look: Int
     }
 
     struct Exposure: Codable, Hashable, Sendable {

@@ -20,6 +20,7 @@ enum ReportMarkdown {
         } else {
             lines += report.why.map { "- **Why:** \(Markdown.prose($0))" }
         }
+        if let judgement = report.judgement { lines.append("- **Judged:** \(judged(judgement, report.release))") }
         lines.append("- \(suspicion(report))")
         lines.append("- **Exposure:** \(exposure(report.exposure))")
         lines.append("- **Data:** \(dataInOneLine(report.data))")
@@ -27,6 +28,14 @@ enum ReportMarkdown {
         lines += report.whatToDo.enumerated().map { "\($0.offset + 1). \(advice($0.element))" }
         return lines
     }
+
+    private static func judged(_ judgement: ReportDocument.Judgement, _ release: String) -> String {
+        "canary \(judgement.canaryBad) of \(judgement.canaryTotal), stable \(judgement.stableBad) of "
+            + "\(judgement.stableTotal); evidence \(evidence(judgement.evidence)) against the canary, "
+            + "\(evidence(judgement.limit)) rolls back (look \(judgement.look); `perch simulate --release \(release)` judges it again)"
+    }
+
+    private static func evidence(_ value: Double) -> String { value < 1e12 ? decimal(value) : "more than 10^12" }
 
     private static func suspicion(_ report: ReportDocument) -> String {
         let reason = Markdown.prose(report.attribution.reason)
