@@ -40,7 +40,8 @@ package struct Incident: Sendable {
 
     package init(
         release: ReleaseID, policy: Policy, stable: CommitID?, canary: CommitID, build: BuildReference?,
-        links: [String: String], timeline: [Moment], why: [String], judgement: VerdictInputs? = nil, outcome: String, firstBadResponse: Instant?,
+        links: [String: String], timeline: [Moment], why: [String], judgement: VerdictInputs? = nil, outcome: String,
+        firstBadResponse: Instant?,
         shareZeroAt: Instant?, samples: SampleReport, output: [String: [String]], rewind: RewindSummary?,
         recording: RecordingStatus?, quarantine: [QuarantinedChange], advice: [String]
     ) {

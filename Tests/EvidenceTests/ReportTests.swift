@@ -107,7 +107,8 @@ import Traffic
         #expect(
             object?.keys.sorted() == [
                 "attribution", "build", "canary", "data", "exposure", "failing_requests", "format", "frames",
-                "judgement", "links", "not_undone", "outcome", "output", "release", "service", "stable", "suspects", "timeline", "what_to_do",
+                "judgement", "links", "not_undone", "outcome", "output", "release", "service", "stable", "suspects",
+                "timeline", "what_to_do",
                 "why",
             ])
         let exposure = object?["exposure"] as? [String: Any]
