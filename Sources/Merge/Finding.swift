@@ -1,0 +1,110 @@
+// Lines of the report: where the clone is not simply what stable wrote, and why. Rows named here are *listed*.
+
+/// One row, or one column of it, with a reason. The report keeps one finding per row, reason and column; later ones of the
+/// same kind are absorbed.
+package struct Finding: Hashable, Sendable, Codable {
+    package enum Reason: String, Hashable, Sendable, Codable, CaseIterable {
+        /// Stable inserted a key that the clone still had: stable's row replaced it.
+        case insertExists = "insert_exists"
+        /// Stable changed a row that only the canary had made: the clone took it as it is in live.
+        case updateMissing = "update_missing"
+        /// The same with `canary_row: drop`: the clone stays without the row.
+        case dropped
+        /// Stable changed a value the canary had changed; the clone has stable's.
+        case overwritten
+        /// The same; the clone's value moved by stable's difference.
+        case added
+        /// The rule `add` met a NULL, no number or an overflow; the clone has stable's value.
+        case addImpossible = "add_impossible"
+        /// The rule `hold`; the clone has stable's value.
+        case held
+        /// Stable's statement left a value the canary had changed as it was, or wrote the same: the clone keeps its own.
+        case kept
+        /// Stable deleted a row the canary had changed.
+        case deleteModified = "delete_modified"
+        /// Two rows of the clone had the same entry in a unique index; this one took live's.
+        case unique
+        /// A row that refers to it was stable's, so this one was taken from live.
+        case foreignKeyParent = "fk_parent"
+        /// What it refers to is gone from the clone; it took live's reference, or live's absence.
+        case foreignKeyChild = "fk_child"
+        /// Its parent went in the clone alone, so the clone did what the database does then.
+        case foreignKeyAction = "fk_action"
+        /// Live's foreign key changed or deleted it because of a parent it does not have in the clone; the clone keeps it.
+        case spared
+        /// Stable gave a tainted row another key.
+        case moved
+        /// A CHECK or NOT NULL of the clone refused the merged row; it took live's.
+        case check
+        /// The clone itself refused the row for another constraint; it took live's.
+        case constraint
+        /// Written by nobody's role, and the policy says `hold`.
+        case unattributed
+        /// A value that heal had removed came back as a write of stable's: a late save of an old form.
+        case writeback
+    }
+
+    package var row: RowID
+    package var reason: Reason
+    /// nil when it is about the whole row.
+    package var column: String?
+    /// A person has to decide.
+    package var isOpen: Bool
+    /// The clone's row before, where it lost something: of the first of its kind.
+    package var saved: Row?
+    /// The key under which it was listed before stable moved the row.
+    package var movedFrom: RowID?
+    /// Of the transaction that was first of this kind, and of the last.
+    package var firstCommitLSN: UInt64
+    package var lastCommitLSN: UInt64
+    /// Of the last.
+    package var xid: UInt32
+    package var count: Int
+
+    /// What was first stays, what was last is noted. The same for any grouping of the findings into batches.
+    package mutating func absorb(_ later: Finding) {
+        isOpen = isOpen || later.isOpen
+        saved = saved ?? later.saved
+        movedFrom = movedFrom ?? later.movedFrom
+        lastCommitLSN = later.lastCommitLSN
+        xid = later.xid
+        count += later.count
+    }
+}
+
+/// A stable transaction that mode `cascade` kept out as a whole, for replay by hand.
+package struct QuarantinedTransaction: Hashable, Sendable {
+    package var transaction: SourceTransaction
+    /// Why: the findings it would have made, at least one of them open.
+    package var conflicts: [Finding]
+}
+
+/// Findings in the order they were made, one per row, reason and column.
+package struct FindingList: Hashable, Sendable {
+    private struct Place: Hashable {
+        var row: RowID
+        var reason: Finding.Reason
+        var column: String?
+    }
+
+    package private(set) var all: [Finding] = []
+    private var places: [Place: Int] = [:]
+    private var byRow: [RowID: [Int]] = [:]
+
+    package init() {}
+
+    package var isEmpty: Bool { all.isEmpty }
+
+    package subscript(row: RowID) -> [Finding] { (byRow[row] ?? []).map { all[$0] } }
+
+    package mutating func add(_ finding: Finding) {
+        let place = Place(row: finding.row, reason: finding.reason, column: finding.column)
+        if let known = places[place] {
+            all[known].absorb(finding)
+        } else {
+            places[place] = all.count
+            byRow[finding.row, default: []].append(all.count)
+            all.append(finding)
+        }
+    }
+}
