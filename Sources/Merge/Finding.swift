@@ -44,14 +44,23 @@ package struct Finding: Hashable, Sendable, Codable {
         case writeback
     }
 
+    /// With an empty key: all rows of a table, emptied by nobody's role.
     package var row: RowID
     package var reason: Reason
     /// nil when it is about the whole row.
     package var column: String?
     /// A person has to decide.
     package var isOpen: Bool
-    /// The clone's row before, where it lost something: of the first of its kind.
+    /// The clone's row before; nil where it had none. Of the first of its kind.
     package var saved: Row?
+    /// Live's row before stable's change, with the canary's values; nil where it had none. Of the last of its kind, as
+    /// the next two.
+    package var live: Row?
+    /// Live's row after stable's change; nil when stable deleted it, or changed another row and this one only gave way.
+    package var stable: Row?
+    /// The row on whose account this one was changed: the other holder of a unique value, the child of a parent, the
+    /// parent of a child.
+    package var counterpart: RowID?
     /// The key under which it was listed before stable moved the row.
     package var movedFrom: RowID?
     /// Of the transaction that was first of this kind, and of the last.
@@ -65,6 +74,9 @@ package struct Finding: Hashable, Sendable, Codable {
     package mutating func absorb(_ later: Finding) {
         isOpen = isOpen || later.isOpen
         saved = saved ?? later.saved
+        live = later.live
+        stable = later.stable
+        counterpart = later.counterpart
         movedFrom = movedFrom ?? later.movedFrom
         lastCommitLSN = later.lastCommitLSN
         xid = later.xid

@@ -36,7 +36,9 @@ extension BatchMerge {
             ghost.values[layout.column(column)] == new[column] && base?[column] != new[column]
         }
         guard base != nil || back.count == ghost.values.count else { return }
-        for column in back { report(.writeback, id, column: layout.column(column), saved: base) }
+        for column in back {
+            report(.writeback, id, column: layout.column(column), saved: base, live: base, stable: new)
+        }
     }
 
     private mutating func setGhost(_ id: RowID, _ ghost: Ghost?) {

@@ -90,11 +90,10 @@ extension BatchMerge {
         let known = ledger.tables[id]
         if work.isCloneEmptied || work.isLiveEmptied { batch.state.forgotten.append(id) }
         if let xid = work.emptiedBy, work.isLiveEmptied { batch.state.emptied.append(.init(table: id, xid: xid)) }
-        for key in work.order {
+        for (key, slot) in work.slots {
             let row = RowID(table: id, key: key)
-            let slot = work.slots[key]!
             try addOperation(row, slot, work, layout, &net)
-            try addTaint(row, slot, known?.rows[key], work, layout, &batch)
+            try addTaint(row, slot, slot.isKnown ? known?.rows[key] : nil, work, layout, &batch)
         }
         for key in work.copiesOrder {
             let slot = work.copies[key]!

@@ -53,6 +53,8 @@ package struct Schema: Sendable {
     let referencing: [UniqueID: [ForeignKey]]
     /// Tables that have a unique index: several when they are partitions.
     let tablesByUnique: [UniqueID: [TableID]]
+    /// Unique indexes over a table's key.
+    let keyUniques: Set<UniqueID>
     let tablesByForeignKey: [ForeignKeyID: [TableID]]
 
     /// - Throws: ``SchemaError`` when tables do not fit together, ``RuleError`` when a rule does not fit its column.
@@ -82,6 +84,7 @@ package struct Schema: Sendable {
         self.tables = layouts
         self.referencing = referencing.mapValues { $0.values.sorted { $0.id < $1.id } }
         tablesByUnique = byUnique.mapValues { $0.map(\.id).sorted() }
+        keyUniques = Set(layouts.values.flatMap(\.references).filter(\.isKey).map(\.unique))
         tablesByForeignKey = byForeignKey.mapValues { $0.sorted() }
     }
 }
