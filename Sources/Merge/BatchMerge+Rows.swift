@@ -80,9 +80,10 @@ extension BatchMerge {
         try put(id, over: old, live: live, clone: clone, xid: now.xid, layout)
     }
 
-    /// The same where only the clone is written.
+    /// The same where only the clone is written. Who wrote live's row of an equal one is not known, however the stream is
+    /// cut into batches.
     mutating func put(_ id: RowID, over old: Slot, clone: Row?, _ layout: TableLayout) throws(Halt) {
-        try put(id, over: old, live: old.live, clone: clone, xid: old.xid, layout)
+        try put(id, over: old, live: old.live, clone: clone, xid: old.isTainted ? old.xid : 0, layout)
     }
 
     private mutating func put(

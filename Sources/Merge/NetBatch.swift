@@ -158,8 +158,10 @@ extension BatchMerge {
         batch.copies.append((id, Copies(count: slot.count, xid: slot.xid, entries: entries)))
     }
 
-    /// Under which values copies are found, whether or not the clone has any.
+    /// Under which values copies are found, whether or not live or the clone has any.
     func entries(ofCopies id: RowID, _ layout: TableLayout) throws(Halt) -> TaintEntries {
-        try entries(Slot(live: id.key, clone: id.key), id, layout)
+        var entries = try entries(Slot(live: nil, clone: id.key), id, layout)
+        (entries.liveUniques, entries.liveReferences) = (entries.cloneUniques, entries.cloneReferences)
+        return entries
     }
 }

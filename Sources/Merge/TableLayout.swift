@@ -56,6 +56,10 @@ package struct Schema: Sendable {
     /// Unique indexes over a table's key.
     let keyUniques: Set<UniqueID>
     let tablesByForeignKey: [ForeignKeyID: [TableID]]
+    /// By id; of one on partitions only one table's.
+    let foreignKeys: [ForeignKeyID: ForeignKey]
+    /// Every table behind those that its foreign keys refer to, as far as they do not run in circles.
+    let parentsFirst: [TableID]
 
     /// - Throws: ``SchemaError`` when tables do not fit together, ``RuleError`` when a rule does not fit its column.
     package init(_ tables: [TableSchema], rules: [TableID: [String: ColumnRule]] = [:]) throws {
@@ -86,6 +90,24 @@ package struct Schema: Sendable {
         tablesByUnique = byUnique.mapValues { $0.map(\.id).sorted() }
         keyUniques = Set(layouts.values.flatMap(\.references).filter(\.isKey).map(\.unique))
         tablesByForeignKey = byForeignKey.mapValues { $0.sorted() }
+        foreignKeys = Dictionary(
+            tables.flatMap(\.foreignKeys).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        parentsFirst = Schema.parentsFirst(tables, byUnique.mapValues { $0.map(\.id) })
+    }
+}
+
+extension Schema {
+    private static func parentsFirst(_ tables: [TableSchema], _ holders: [UniqueID: [TableID]]) -> [TableID] {
+        let byID = Dictionary(uniqueKeysWithValues: tables.map { ($0.id, $0) })
+        var seen: Set<TableID> = []
+        var ordered: [TableID] = []
+        func visit(_ id: TableID) {
+            guard seen.insert(id).inserted, let table = byID[id] else { return }
+            for key in table.foreignKeys { (holders[key.references] ?? []).sorted().forEach(visit) }
+            ordered.append(id)
+        }
+        byID.keys.sorted().forEach(visit)
+        return ordered
     }
 }
 

@@ -14,7 +14,7 @@ struct Slot: Sendable {
     var clone: Row?
     /// The clone's row before the batch; of one that no question was asked about, nothing but that it was there.
     let before: Row?
-    /// Who wrote live's row last; 0 when that was before the recording.
+    /// Who wrote live's row last; 0 when that is not known.
     var xid: UInt32
     /// Came from the ledger.
     let isKnown: Bool
