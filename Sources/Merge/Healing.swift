@@ -42,13 +42,14 @@ extension MergeEngine {
         return seen.sorted()
     }
 
-    /// Only columns differ that no unique index and no foreign key has: nothing else needs the row, so that it can be
+    /// Only columns differ that no unique index, foreign key or EXCLUDE has: nothing else needs the row, so that it can be
     /// compared and set by itself.
     package func isPlain(_ id: RowID) -> Bool {
         guard let taint = ledger.taint(id), let live = taint.live, let clone = taint.clone, live != clone else {
             return false
         }
-        return taint.entries.liveUniques == taint.entries.cloneUniques
+        let excluded = schema.tables[id.table]?.schema.excluded ?? []
+        return excluded.allSatisfy { live[$0] == clone[$0] } && taint.entries.liveUniques == taint.entries.cloneUniques
             && taint.entries.liveReferences == taint.entries.cloneReferences
     }
 

@@ -119,6 +119,11 @@ extension BatchMerge {
             net.deletes.append(id)
             return net.inserts.append(try full(clone, id))
         }
+        let excluded = layout.schema.excluded
+        if try values(excluded, of: before, id) != values(excluded, of: clone, id) {
+            net.deletes.append(id)
+            return net.inserts.append(try full(clone, id))
+        }
         net.updates.append(NetUpdate(row: id, values: clone))
     }
 

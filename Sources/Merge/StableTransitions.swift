@@ -45,7 +45,7 @@ extension BatchMerge {
         let id = layout.rowID(of: new)
         let slot = try slotForArrival(id)
         if let clone = slot.clone { report(.insertExists, id, isOpen: true, saved: clone, stable: new) }
-        noteWriteback(id, nil, new, layout)
+        noteWriteback(ghost(of: id), id, nil, new, layout)
         try put(id, over: slot, live: new, clone: new, layout)
     }
 
@@ -68,7 +68,11 @@ extension BatchMerge {
         let new = filled(sent, from: base)
         let arrival = target.rowID(of: new)
         if isHeld { report(held: arrival, saved, base, new) }
-        noteWriteback(arrival, base, new, target)
+        if let ghost = ghost(of: id) {
+            noteWriteback(ghost, arrival, base, new, target)
+        } else if arrival != id {
+            noteWriteback(ghost(of: arrival), arrival, nil, new, target)
+        }
         let result = try cloneResult(slot, id, layout, base, new, arrival, target)
         if arrival == id {
             try put(id, over: slot, live: new, clone: result, layout)

@@ -24,9 +24,9 @@ final class TableLayout: Sendable {
     var id: TableID { schema.id }
     var isKeyless: Bool { schema.key.isEmpty }
     /// An update has to be compared with the row before it: to tell whether unique values change, or referenced ones.
-    var needsBase: Bool { !secondaryUniques.isEmpty || references.contains { !$0.isKey } }
+    let needsBase: Bool
     /// A write of the clone's row can break a constraint there.
-    var isConstrained: Bool { !secondaryUniques.isEmpty || !schema.foreignKeys.isEmpty || schema.hasChecks }
+    let isConstrained: Bool
 
     init(_ schema: TableSchema, rules: [ColumnRule], referenced: Set<UniqueID>) {
         self.schema = schema
@@ -35,6 +35,8 @@ final class TableLayout: Sendable {
         secondaryUniques = schema.uniques.filter { $0.columns != schema.key || $0.entries == .computed }
         references = schema.uniques.filter { referenced.contains($0.id) }
             .map { Reference(unique: $0.id, columns: $0.columns, isKey: $0.columns == schema.key) }
+        needsBase = !secondaryUniques.isEmpty || references.contains { !$0.isKey } || !schema.excluded.isEmpty
+        isConstrained = !secondaryUniques.isEmpty || !schema.foreignKeys.isEmpty || schema.hasChecks
         following = rules.indices.filter { rules[$0] == .follow }
         blank = Row(repeating: .unchanged, count: schema.columns.count)
     }
@@ -113,7 +115,7 @@ extension Schema {
 
 extension TableSchema {
     fileprivate func checkColumns() throws(SchemaError) {
-        let mentioned = key + uniques.flatMap(\.columns) + foreignKeys.flatMap(\.columns)
+        let mentioned = key + uniques.flatMap(\.columns) + foreignKeys.flatMap(\.columns) + excluded
         for position in mentioned where !columns.indices.contains(position) {
             throw .noSuchColumn(table: name, position: position)
         }
