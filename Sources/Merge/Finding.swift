@@ -70,17 +70,20 @@ package struct Finding: Hashable, Sendable, Codable {
     package var xid: UInt32
     package var count: Int
 
-    /// What was first stays, what was last is noted. The same for any grouping of the findings into batches.
-    package mutating func absorb(_ later: Finding) {
-        isOpen = isOpen || later.isOpen
-        saved = saved ?? later.saved
-        live = later.live
-        stable = later.stable
-        counterpart = later.counterpart
-        movedFrom = movedFrom ?? later.movedFrom
-        lastCommitLSN = later.lastCommitLSN
-        xid = later.xid
-        count += later.count
+    /// What was first stays, what was last is noted. The same for any grouping of the findings into batches. What is
+    /// listed again under a new key comes late and is old.
+    package mutating func absorb(_ other: Finding) {
+        isOpen = isOpen || other.isOpen
+        saved = saved ?? other.saved
+        movedFrom = movedFrom ?? other.movedFrom
+        firstCommitLSN = min(firstCommitLSN, other.firstCommitLSN)
+        count += other.count
+        guard other.lastCommitLSN >= lastCommitLSN else { return }
+        live = other.live
+        stable = other.stable
+        counterpart = other.counterpart
+        lastCommitLSN = other.lastCommitLSN
+        xid = other.xid
     }
 }
 

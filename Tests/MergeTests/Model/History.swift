@@ -148,7 +148,10 @@ struct History {
             }
             if a.database.copies[table] ?? [:] != b.database.copies[table] ?? [:] { return "P5: copies of \(table)" }
         }
-        if a.state != b.state { return "P5: the states differ: \(a.state) \(b.state)" }
+        if a.state != b.state {
+            let taints = Set(a.state.taints.values).symmetricDifference(b.state.taints.values)
+            return "P5: the states differ: \(taints.map { "\($0.row) \(shown($0.live)) \($0.xid)" }.sorted())"
+        }
         if a.report != b.report {
             let own = Set(a.report.values).symmetricDifference(b.report.values)
             return "P5: the reports differ: \(own.map { "\($0)" }.sorted())"
