@@ -79,8 +79,8 @@ struct History {
         let run = live.run(transaction, &forms[origin, default: [:]])
         var step = HistoryStep(transaction: transaction, origin: origin, run: run)
         if run.committed, !run.changes.isEmpty {
-            writers.note(run.changes, by: origin, before: before)
             let source = next(transaction.origin, run.changes.map(\.change))
+            writers.note(run.changes, by: origin, xid: source.xid, before: before)
             step.source = source
             (step.findings, step.isQuarantined) = try take(source, movesLiveOnly: origin == .canary)
         }
@@ -109,6 +109,7 @@ struct History {
         maxRounds = max(maxRounds, clone.rounds)
         let isQuarantined = !net.state.quarantined.isEmpty
         try require(clone.broken(live))
+        try require(clone.misnamed(writers))
         if world.policy.mode != .cascade { try require(clone.lost(writers, live)) }
         if movesLiveOnly || isQuarantined { try require(clone.moved(since: before)) }
         if generator.random.chance(10) { try clone.reload() }
@@ -179,8 +180,9 @@ struct History {
         live.log = []
         healed += group.count
         grouped = max(grouped, group.count)
-        writers.note(changes, by: .heal, before: before)
-        _ = try take(next(.heal, changes.map(\.change)), movesLiveOnly: true)
+        let source = next(.heal, changes.map(\.change))
+        writers.note(changes, by: .heal, xid: source.xid, before: before)
+        _ = try take(source, movesLiveOnly: true)
         for id in group where live[id] != clone.database[id] { try require("P7: \(id) differs after heal") }
     }
 
