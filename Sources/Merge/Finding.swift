@@ -32,7 +32,8 @@ package struct Finding: Hashable, Sendable, Codable {
         case foreignKeyAction = "fk_action"
         /// Live's foreign key changed or deleted it because of a parent it does not have in the clone; the clone keeps it.
         case spared
-        /// Stable gave a tainted row another key.
+        /// Stable gave a tainted row another key. Open: it deleted one and inserted this one in another partition right
+        /// behind it, under a key that has nothing in common with the old; one row or two, the stream does not say.
         case moved
         /// A CHECK or NOT NULL of the clone refused the merged row; it took live's.
         case check

@@ -22,9 +22,11 @@ extension BatchMerge {
         let leaving = slot(id)
         try stableChange(change, isHeld: isHeld)
         try stableChange(next, isHeld: isHeld)
+        // If it was a move after all, the new row has the canary's values.
         guard let leaving, leaving.isTainted, let live = leaving.live else { return }
         let saved = leaving.clone.map { converted($0, from: source, to: target) }
-        report(.moved, arrival, saved: saved, live: converted(live, from: source, to: target), stable: new)
+        report(
+            .moved, arrival, isOpen: true, saved: saved, live: converted(live, from: source, to: target), stable: new)
     }
 
     /// Whether two keys have a column in common that is not what the table is divided by, as far as that can be told: a key

@@ -28,7 +28,8 @@ package struct UniqueIndex: Hashable, Sendable {
     package enum Entries: Hashable, Sendable {
         /// The columns' values. With NULLS DISTINCT a row with a NULL among them conflicts with no other.
         case values(nullsAreDistinct: Bool)
-        /// Expressions or a predicate: the clone says what a row's entry is, see ``Judgement``.
+        /// Expressions or a predicate, or a type that calls different texts equal (citext, numeric, collations that are
+        /// not deterministic): the clone says what a row's entry is, see ``Judgement``.
         case computed
     }
 

@@ -92,6 +92,7 @@ private let log = Names.log
         try story.stable(.delete(.key(event("east", 1))), .insert(Names.west, row("2 west b 5 -")))
         #expect(story.own(event("east", 1)) == nil && story.own(event("west", 2)) == "2 west b 5 -")
         #expect(story.reasons(event("east", 1)) == ["delete_modified"] && story.reasons(event("west", 2)) == ["moved"])
+        #expect(story.isOpen(event("west", 2)))
     }
 
     @Test func `copies that a foreign key changed in the clone need a parent there`() throws {

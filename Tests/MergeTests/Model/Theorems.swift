@@ -133,7 +133,8 @@ extension History {
             finding.column.flatMap { name in logged.assigned[world.tables[finding.row.table]!.column(name)] }
         }
         return switch finding.reason {
-        case .deleteModified, .foreignKeyAction, .spared, .moved, .writeback, .unattributed: true
+        case .deleteModified, .foreignKeyAction, .spared, .writeback, .unattributed: true
+        case .moved: !finding.isOpen
         case .overwritten: assigned.allSatisfy { $0 == .constant }
         case .added: assigned.allSatisfy { $0 == .increment }
         case .kept: assigned.isEmpty
