@@ -61,6 +61,23 @@ package struct Finding: Hashable, Sendable, Codable {
     package var xid: UInt32
     package var count: Int
 
+    package init(
+        row: RowID, reason: Reason, column: String?, isOpen: Bool, saved: Row?, movedFrom: RowID?,
+        firstCommitLSN: UInt64,
+        lastCommitLSN: UInt64, xid: UInt32, count: Int
+    ) {
+        self.row = row
+        self.reason = reason
+        self.column = column
+        self.isOpen = isOpen
+        self.saved = saved
+        self.movedFrom = movedFrom
+        self.firstCommitLSN = firstCommitLSN
+        self.lastCommitLSN = lastCommitLSN
+        self.xid = xid
+        self.count = count
+    }
+
     /// What was first stays, what was last is noted. The same for any grouping of the findings into batches.
     package mutating func absorb(_ later: Finding) {
         isOpen = isOpen || later.isOpen
