@@ -132,7 +132,7 @@ package struct Policy: Hashable, Sendable, Codable {
         /// How long the database as it was before the rollback is kept.
         package var keepBefore: Span = .hours(24 * 7)
         /// What a write of stable's that cannot be put together with the canary's comes to.
-        package var merge: Merge = .nonconflict
+        package var merge: Conflicts = .nonconflict
         /// Whose a transaction of neither role is.
         package var unattributed: Unattributed = .stable
         /// What becomes of a row that only the canary had made once stable changes it.
@@ -144,7 +144,7 @@ package struct Policy: Hashable, Sendable, Codable {
         /// `nonconflict`: live wins for the row or column in conflict, a person looks later. `nocascade`: the same, but the
         /// rollback waits for the person. `force`: the same, and nobody needs to look. `cascade`: stable's transaction is
         /// kept out as a whole, with those that build on it.
-        package enum Merge: String, Hashable, Sendable, Codable, CaseIterable {
+        package enum Conflicts: String, Hashable, Sendable, Codable, CaseIterable {
             case nonconflict, nocascade, force, cascade
         }
         /// `hold`: stable's, and every row of it is to be looked at.

@@ -23,10 +23,7 @@ struct MergedClone {
 
     /// - Parameter connection: for the merge alone; see ``Replay/session``.
     static func open(_ connection: Connection, _ policy: Policy.DataRollback) async throws(Failure) -> MergedClone {
-        let rules = policy.columns.mapValues { columns in
-            columns.compactMapValues { Merge.ColumnRule(rawValue: $0.rawValue) }
-        }
-        let schema = try await CloneSchema.read(connection, rules: rules)
+        let schema = try await CloneSchema.read(connection, rules: policy.columnRules)
         var reader = CloneReader(connection, schema)
         let state = try await CloneState.read(connection)
         do {
@@ -128,6 +125,13 @@ extension QuarantinedTransaction {
     /// Of its conflicts, each once.
     var reasons: String {
         Set(conflicts.filter(\.isOpen).map(\.reason.rawValue)).sorted().joined(separator: ", ")
+    }
+}
+
+extension Policy.DataRollback {
+    /// Table -> column -> rule.
+    var columnRules: [String: [String: Merge.ColumnRule]] {
+        columns.mapValues { rules in rules.compactMapValues { Merge.ColumnRule(rawValue: $0.rawValue) } }
     }
 }
 
