@@ -117,7 +117,7 @@ extension PolicyFile {
                 yaml.key("mode", rollback.mode.rawValue, "replay: snapshot plus recorded writes; keep: the data stays")
                 yaml.key("writes", rollback.writes.rawValue, "whose writes are replayed: stable or all")
                 yaml.key("merge", rollback.merge.rawValue, "nonconflict, nocascade, force or cascade")
-                yaml.key("unattributed", rollback.unattributed.rawValue, "writes of neither role: stable, canary or hold")
+                yaml.key("unattributed", rollback.unattributed.rawValue, "neither role's: stable, canary or hold")
                 yaml.key("canary_row", rollback.canaryRow.rawValue, "keep or drop one that stable changed")
                 if rollback.columns.isEmpty {
                     yaml.key("columns", "{}", "public.accounts: {balance: add}; overwrite, add, hold, stamp or follow")

@@ -234,6 +234,26 @@ private struct Scene {
         #expect(await stage.gate.calls.isEmpty)
     }
 
+    @Test(arguments: Policy.DataRollback.Unattributed.allCases)
+    func `Writes of neither role are whose the policy says`(_ whose: Policy.DataRollback.Unattributed) async throws {
+        let stage = try await Stage(Self.plain) { $0.unattributed = whose }
+        try await stage.canary("UPDATE accounts SET balance = 5 WHERE id = 1")
+        try await stage.neither("UPDATE accounts SET balance = 6 WHERE id = 2")
+        try await stage.stable("UPDATE accounts SET balance = 7 WHERE id = 3")
+        try await stage.rewind()
+        #expect(
+            try await stage.rows("SELECT * FROM accounts ORDER BY id")
+                == ["1|100", whose == .canary ? "2|100" : "2|6", "3|7", "4|100"])
+        let listed = try await stage.quarantine().map {
+            "\($0.reason.rawValue) \($0.key["id"]! ?? "")\($0.isOpen ? "?" : "")"
+        }
+        switch whose {
+        case .stable: #expect(listed == ["canaryWrite 1"])
+        case .canary: #expect(listed == ["canaryWrite 1", "canaryWrite 2"])
+        case .hold: #expect(listed == ["canaryWrite 1", "unattributed 2?"])
+        }
+    }
+
     @Test func `A row of the canary's is dropped although stable changed it, when the policy says so`() async throws {
         let stage = try await Stage(Self.plain) {
             $0.canaryRow = .drop

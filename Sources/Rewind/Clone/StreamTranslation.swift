@@ -35,7 +35,12 @@ struct StreamTranslation: Sendable {
         }
         return SourceTransaction(
             xid: transaction.xid, commitLSN: transaction.commitLSN.rawValue, endLSN: transaction.endLSN.rawValue,
-            origin: keepsAll || transaction.origin == .stable ? .stable : .canary, changes: changes)
+            origin: origin(transaction), changes: changes)
+    }
+
+    private func origin(_ transaction: RecordedTransaction) -> Origin {
+        if keepsAll { return .stable }
+        return transaction.origin == .canary ? .canary : transaction.isUnattributed ? .unattributed : .stable
     }
 
     /// - Returns: nil for what the canary did to a table of its own.

@@ -40,10 +40,14 @@ struct ReplayReport {
     /// - Parameter keptOut: commit LSNs of stable transactions that were kept out as a whole, with why.
     mutating func note(_ transaction: RecordedTransaction, _ keptOut: [UInt64: String]) throws(Failure) {
         guard !transaction.changes.isEmpty else { return }
-        if transaction.origin == .canary, policy.writes == .stable {
+        if policy.writes == .stable,
+            transaction.origin == .canary || transaction.isUnattributed && policy.unattributed == .canary
+        {
             counts.canaryTransactions += 1
             for change in transaction.changes {
-                let new = entries(change, of: transaction, .canaryWrite, detail: "the canary wrote it")
+                let new = entries(
+                    change, of: transaction, .canaryWrite,
+                    detail: transaction.isUnattributed ? "neither role wrote it" : "the canary wrote it")
                 counts.canaryRows += new.count
                 try file.append(new)
             }

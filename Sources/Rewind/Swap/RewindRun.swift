@@ -83,7 +83,9 @@ struct RewindRun: Sendable {
     }
 
     private func isNothingToTakeOut(_ cluster: Cluster) async throws(Failure) -> Bool {
-        guard try await recording.canaryTransactions() == 0, try await cluster.find(names.restored) == nil else {
+        guard policy.unattributed != .canary, try await recording.canaryTransactions() == 0,
+            try await cluster.find(names.restored) == nil
+        else {
             return false
         }
         let live = try await session(names.live, TableFingerprint.pinnedSettings)
