@@ -16,13 +16,11 @@ extension BatchMerge {
     /// What is known of a row without asking; nil when it is as the clone had it before the batch, in live too unless
     /// the canary emptied the table.
     func slot(_ id: RowID) -> Slot? {
-        let work = work[id.table]
-        if let slot = work?.slots[id.key] { return slot }
-        if work?.isCloneEmptied == true { return Slot(live: nil, clone: nil) }
+        if let slot = work[id.table]?[id.key] { return slot }
+        if work[id.table]?.isCloneEmptied == true { return Slot(live: nil, clone: nil) }
         guard let taint = ledger.taint(id) else { return nil }
-        return Slot(
-            live: work?.isLiveEmptied == true ? nil : taint.live, clone: taint.clone,
-            xid: taint.xid)
+        let isGone = work[id.table]?.isLiveEmptied == true
+        return Slot(live: isGone ? nil : taint.live, clone: taint.clone, xid: taint.xid, isKnown: true)
     }
 
     /// The slot of a row that live has.
@@ -76,13 +74,25 @@ extension BatchMerge {
         return columns.map { row[$0] }
     }
 
-    /// Writes a slot: takes note of what has to be judged at the commit and of what a later step may look for. Does
-    /// nothing at all when an answer is missing.
+    /// Writes a slot after live was written: takes note of what has to be judged at the commit and of what a later step may
+    /// look for. Does nothing at all when an answer is missing.
     mutating func put(_ id: RowID, over old: Slot, live: Row?, clone: Row?, _ layout: TableLayout) throws(Halt) {
+        try put(id, over: old, live: live, clone: clone, xid: now.xid, layout)
+    }
+
+    /// The same where only the clone is written. Who wrote live's row of an equal one is not known, however the stream is
+    /// cut into batches.
+    mutating func put(_ id: RowID, over old: Slot, clone: Row?, _ layout: TableLayout) throws(Halt) {
+        try put(id, over: old, live: old.live, clone: clone, xid: old.isTainted ? old.xid : 0, layout)
+    }
+
+    private mutating func put(
+        _ id: RowID, over old: Slot, live: Row?, clone: Row?, xid: UInt32, _ layout: TableLayout
+    ) throws(Halt) {
         var new = old
         new.live = live
         new.clone = clone
-        new.xid = now.xid
+        new.xid = xid
         if new.transaction != ordinal {
             new.transaction = ordinal
             new.cloneBefore = old.clone
@@ -91,7 +101,8 @@ extension BatchMerge {
         let changes = old.clone != clone
         var lost: [UniqueEntry] = []
         if changes, let gone = old.clone { lost = try lostEntries(gone, id, clone, layout) }
-        if layout.isConstrained || !layout.references.isEmpty { try note(new, id, layout) }
+        if layout.needsBase { try note(new, id, layout) }
+        if !layout.schema.foreignKeys.isEmpty { index.newChildren.append(id) }
         if changes, clone != nil, layout.isConstrained, !new.isQueued {
             new.isQueued = true
             now.queue.append(.row(id))
@@ -103,20 +114,19 @@ extension BatchMerge {
     /// Writes a slot without looking at what it says.
     mutating func store(_ id: RowID, _ slot: Slot) {
         if work[id.table] == nil { work[id.table] = newWork(id.table) }
-        let previous = work[id.table]!.slots.updateValue(slot, forKey: id.key)
-        if previous == nil { work[id.table]!.order.append(id.key) }
+        let previous = work[id.table]!.set(id.key, slot)
         if now.keepsUndo { now.undo.append(.slot(id, previous)) }
     }
 
     func newWork(_ table: TableID) -> TableWork {
-        TableWork(emptiedBy: ledger.tables[table]?.emptiedBy)
+        TableWork(emptiedBy: ledger.tables[table]?.emptiedBy, rows: expected[table] ?? 0)
     }
 
     private func lostEntries(
         _ gone: Row, _ id: RowID, _ clone: Row?, _ layout: TableLayout
     ) throws(Halt) -> [UniqueEntry] {
         var lost: [UniqueEntry] = []
-        for reference in layout.references {
+        for reference in layout.references where clone == nil || !reference.isKey {
             guard let before = try referenced(reference, by: gone, id) else { continue }
             let after = try clone.flatMap { row throws(Halt) in try referenced(reference, by: row, id) }
             if before != after { lost.append(before) }
@@ -125,27 +135,27 @@ extension BatchMerge {
     }
 
     private mutating func note(_ slot: Slot, _ id: RowID, _ layout: TableLayout) throws(Halt) {
-        let entries = try entries(slot, id, layout)
-        for entry in entries.cloneUniques { index.cloneHolders[entry, default: .one(id)].insert(id) }
-        for entry in entries.liveUniques { index.liveHolders[entry, default: .one(id)].insert(id) }
-        for entry in entries.cloneReferences { index.cloneChildren[entry, default: .one(id)].insert(id) }
+        var holds: [UniqueEntry] = []
+        if let clone = slot.clone { holds = try uniqueEntries(of: clone, id, layout) }
+        if let live = slot.live, slot.isTainted {
+            for reference in layout.references where !reference.isKey {
+                guard let entry = try referenced(reference, by: live, id) else { continue }
+                index.liveHolders[entry, default: .one(id)].insert(id)
+            }
+        }
+        for entry in holds { index.cloneHolders[entry, default: .one(id)].insert(id) }
     }
 
-    /// Under which values a slot is found. Live's only where they are not the clone's as well.
+    /// Under which values a tainted row is found.
     func entries(_ slot: Slot, _ id: RowID, _ layout: TableLayout) throws(Halt) -> TaintEntries {
         var entries = TaintEntries()
         if let clone = slot.clone {
-            for unique in layout.secondaryUniques {
-                if let entry = try entry(unique, of: clone, id) { entries.cloneUniques.append(entry) }
-            }
-            for foreignKey in layout.schema.foreignKeys {
-                if let entry = try reference(foreignKey, of: clone, id) { entries.cloneReferences.append(entry) }
-            }
+            entries.cloneUniques = try uniqueEntries(of: clone, id, layout)
+            entries.cloneReferences = try references(of: clone, id, layout)
         }
         if let live = slot.live, slot.isTainted {
-            for reference in layout.references where !reference.isKey {
-                if let entry = try referenced(reference, by: live, id) { entries.liveUniques.append(entry) }
-            }
+            entries.liveUniques = try uniqueEntries(of: live, id, layout)
+            entries.liveReferences = try references(of: live, id, layout)
         }
         return entries
     }

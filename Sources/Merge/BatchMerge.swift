@@ -15,6 +15,8 @@ struct BatchMerge: Sendable {
     var findings = FindingList()
     var quarantined: [QuarantinedTransaction] = []
     var position: UInt64
+    /// How many rows the batch writes, by table.
+    var expected: [TableID: Int] = [:]
     var now = TransactionWork()
     /// Number of the transaction in the batch.
     var ordinal = 0
@@ -30,6 +32,11 @@ struct BatchMerge: Sendable {
     /// - Parameter refused: rows that the clone would not take when this batch was tried before.
     mutating func run(_ batch: [SourceTransaction], refused: [RowID]) throws(MergeError) {
         let new = batch.filter { $0.endLSN > ledger.position }
+        for transaction in new {
+            for change in transaction.changes {
+                if let table = change.table { expected[table, default: 0] += 1 }
+            }
+        }
         for (number, transaction) in new.enumerated() {
             try merge(transaction, refused: number == new.count - 1 ? refused : [])
             position = transaction.endLSN
@@ -110,8 +117,7 @@ struct BatchMerge: Sendable {
         for step in now.undo.reversed() {
             switch step {
             case .slot(let id, let slot):
-                work[id.table]!.slots[id.key] = slot
-                if slot == nil { work[id.table]!.order.removeLast() }
+                work[id.table]!.restore(id.key, slot)
             case .copies(let id, let slot):
                 work[id.table]!.copies[id.key] = slot
                 if slot == nil { work[id.table]!.copiesOrder.removeLast() }
@@ -127,26 +133,35 @@ struct BatchMerge: Sendable {
 
     /// - Parameter isOpen: a person must decide, and under `cascade` the transaction is kept out.
     mutating func report(
-        _ reason: Finding.Reason, _ row: RowID, column: String? = nil, isOpen: Bool = false, saved: Row? = nil
+        _ reason: Finding.Reason, _ row: RowID, column: String? = nil, isOpen: Bool = false, saved: Row? = nil,
+        live: Row? = nil, stable: Row? = nil, counterpart: RowID? = nil
     ) {
         if isOpen { now.hasConflict = true }
         now.findings.add(
             Finding(
-                row: row, reason: reason, column: column, isOpen: isOpen, saved: saved, movedFrom: nil,
-                firstCommitLSN: now.commitLSN, lastCommitLSN: now.commitLSN, xid: now.xid, count: 1))
+                row: row, reason: reason, column: column, isOpen: isOpen, saved: saved, live: live, stable: stable,
+                counterpart: counterpart, movedFrom: nil, firstCommitLSN: now.commitLSN, lastCommitLSN: now.commitLSN,
+                xid: now.xid, count: 1))
     }
 
     /// What was listed under a key is listed under the one that stable gave the row.
     mutating func listAgain(_ old: RowID, as new: RowID) throws(Halt) {
         guard let stored = answers.findings[old] else { throw .unanswered(.findings(old)) }
+        let (source, target) = (try layout(of: old.table), try layout(of: new.table))
         var copies = FindingList()
         for finding in stored + findings[old] + now.findings[old] { copies.add(finding) }
-        for var finding in copies.all.sorted(by: {
-            ($0.reason.rawValue, $0.column ?? "") < ($1.reason.rawValue, $1.column ?? "")
-        }) {
+        for var finding in copies.all.sorted(by: precedes) {
             finding.row = new
             finding.movedFrom = old
+            finding.saved = finding.saved.map { converted($0, from: source, to: target) }
+            finding.live = finding.live.map { converted($0, from: source, to: target) }
+            finding.stable = finding.stable.map { converted($0, from: source, to: target) }
             now.findings.add(finding)
         }
     }
+}
+
+/// The same order in whatever order the report was read.
+private func precedes(_ left: Finding, _ right: Finding) -> Bool {
+    (left.reason.rawValue, left.column ?? "") < (right.reason.rawValue, right.column ?? "")
 }

@@ -21,9 +21,9 @@ extension BatchMerge {
     }
 
     private mutating func judgeRow(_ id: RowID) throws(Halt) {
-        work[id.table]?.slots[id.key]?.isQueued = false
+        work[id.table]?.unqueue(id.key)
         let layout = try layout(of: id.table)
-        guard let slot = work[id.table]?.slots[id.key], let clone = slot.clone, clone != slot.cloneBefore else {
+        guard let slot = work[id.table]?[id.key], let clone = slot.clone, clone != slot.cloneBefore else {
             return
         }
         if layout.schema.hasChecks, slot.isTainted {
@@ -36,12 +36,16 @@ extension BatchMerge {
         }
         try judgeUniques(id, slot, clone, layout)
         // A victim among the row's own columns is queued again.
-        guard work[id.table]?.slots[id.key]?.isQueued == false else { return }
+        guard work[id.table]?[id.key]?.isQueued == false else { return }
         try judgeParents(id, slot, clone, layout)
     }
 
     /// The clone's row, or some of its columns, becomes what live has; where live has no such row, none.
-    mutating func takeLive(_ id: RowID, _ columns: [Int]?, _ reason: Finding.Reason) throws(Halt) {
+    ///
+    /// - Parameter counterpart: the row that needs it.
+    mutating func takeLive(
+        _ id: RowID, _ columns: [Int]?, _ reason: Finding.Reason, for counterpart: RowID? = nil
+    ) throws(Halt) {
         let layout = try layout(of: id.table)
         if layout.isKeyless { return try takeLiveCopies(id, layout, reason) }
         let slot = try fullSlot(id)
@@ -51,8 +55,8 @@ extension BatchMerge {
             for column in columns { row![column] = live[column] }
         }
         guard row != slot.clone else { return }
-        report(reason, id, isOpen: true, saved: slot.clone)
-        try put(id, over: slot, live: slot.live, clone: row, layout)
+        report(reason, id, isOpen: true, saved: slot.clone, live: slot.live, counterpart: counterpart)
+        try put(id, over: slot, clone: row, layout)
     }
 
     /// For a row that the clone would not take.

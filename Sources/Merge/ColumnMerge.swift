@@ -13,7 +13,7 @@ extension BatchMerge {
             } else if spared.contains(column) {
                 continue
             } else if new[column] == base[column] {
-                if isTainted { report(.kept, id, column: layout.column(column), saved: clone) }
+                if isTainted { report(.kept, id, column: layout.column(column), saved: clone, live: base, stable: new) }
             } else if !isTainted || layout.isKeyColumn[column] {
                 row[column] = new[column]
             } else {
@@ -29,16 +29,16 @@ extension BatchMerge {
     ) -> Value {
         let name = layout.column(column)
         switch layout.rules[column] {
-        case .overwrite: report(.overwritten, id, column: name, saved: clone)
-        case .hold: report(.held, id, column: name, isOpen: true, saved: clone)
+        case .overwrite: report(.overwritten, id, column: name, saved: clone, live: base, stable: new)
+        case .hold: report(.held, id, column: name, isOpen: true, saved: clone, live: base, stable: new)
         case .stamp, .follow: break
         case .add:
             let addition = layout.schema.columns[column].addition
             if let sum = addition.sum(clone[column], plus: new[column], minus: base[column]) {
-                report(.added, id, column: name, saved: clone)
+                report(.added, id, column: name, saved: clone, live: base, stable: new)
                 return sum
             }
-            report(.addImpossible, id, column: name, isOpen: true, saved: clone)
+            report(.addImpossible, id, column: name, isOpen: true, saved: clone, live: base, stable: new)
         }
         return new[column]
     }

@@ -24,6 +24,24 @@ extension BatchMerge {
         return values.contains(.null) ? nil : ReferenceEntry(foreignKey: foreignKey.id, values: values)
     }
 
+    /// A row's entries in the unique indexes other than the key's.
+    func uniqueEntries(of row: Row, _ id: RowID, _ layout: TableLayout) throws(Halt) -> [UniqueEntry] {
+        var entries: [UniqueEntry] = []
+        for unique in layout.secondaryUniques {
+            if let entry = try entry(unique, of: row, id) { entries.append(entry) }
+        }
+        return entries
+    }
+
+    /// Everything a row refers to.
+    func references(of row: Row, _ id: RowID, _ layout: TableLayout) throws(Halt) -> [ReferenceEntry] {
+        var entries: [ReferenceEntry] = []
+        for foreignKey in layout.schema.foreignKeys {
+            if let entry = try reference(foreignKey, of: row, id) { entries.append(entry) }
+        }
+        return entries
+    }
+
     func judgement(of row: Row, _ id: RowID) throws(Halt) -> Judgement {
         let image = RowImage(table: id.table, row: try full(row, id))
         guard let judgement = answers.judgements[image] else { throw .unanswered(.judgement(image)) }
@@ -34,7 +52,7 @@ extension BatchMerge {
     /// batch.
     func knownHolders(_ entry: UniqueEntry) throws(Halt) -> [RowID] {
         let tables = schema.tablesByUnique[entry.unique] ?? []
-        if let table = tables.first, try isKeyIndex(entry.unique, of: table) {
+        if schema.keyUniques.contains(entry.unique) {
             return tables.map { RowID(table: $0, key: entry.values) }.filter { slot($0)?.clone != nil }
         }
         var holders: [RowID] = []
@@ -67,7 +85,7 @@ extension BatchMerge {
     /// The row of live with referenced values, when it is tainted.
     func taintedLiveHolder(_ entry: UniqueEntry) throws(Halt) -> RowID? {
         let tables = schema.tablesByUnique[entry.unique] ?? []
-        if let table = tables.first, try isKeyIndex(entry.unique, of: table) {
+        if schema.keyUniques.contains(entry.unique) {
             return tables.map { RowID(table: $0, key: entry.values) }
                 .first { id in slot(id).map { $0.live != nil && $0.isTainted } ?? false }
         }
@@ -86,9 +104,5 @@ extension BatchMerge {
         case (.one(let row)?, nil), (nil, .one(let row)?): return [row]
         default: return Set((first?.rows ?? []) + (second?.rows ?? [])).sorted()
         }
-    }
-
-    private func isKeyIndex(_ unique: UniqueID, of table: TableID) throws(Halt) -> Bool {
-        try layout(of: table).references.contains { $0.unique == unique && $0.isKey }
     }
 }

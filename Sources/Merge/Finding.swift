@@ -44,14 +44,23 @@ package struct Finding: Hashable, Sendable, Codable {
         case writeback
     }
 
+    /// With an empty key: all rows of a table, emptied by nobody's role.
     package var row: RowID
     package var reason: Reason
     /// nil when it is about the whole row.
     package var column: String?
     /// A person has to decide.
     package var isOpen: Bool
-    /// The clone's row before, where it lost something: of the first of its kind.
+    /// The clone's row before; nil where it had none. Of the first of its kind.
     package var saved: Row?
+    /// Live's row before stable's change, with the canary's values; nil where it had none. Of the last of its kind, as
+    /// the next two.
+    package var live: Row?
+    /// Live's row after stable's change; nil when stable deleted it, or changed another row and this one only gave way.
+    package var stable: Row?
+    /// The row on whose account this one was changed: the other holder of a unique value, the child of a parent, the
+    /// parent of a child.
+    package var counterpart: RowID?
     /// The key under which it was listed before stable moved the row.
     package var movedFrom: RowID?
     /// Of the transaction that was first of this kind, and of the last.
@@ -62,15 +71,17 @@ package struct Finding: Hashable, Sendable, Codable {
     package var count: Int
 
     package init(
-        row: RowID, reason: Reason, column: String?, isOpen: Bool, saved: Row?, movedFrom: RowID?,
-        firstCommitLSN: UInt64,
-        lastCommitLSN: UInt64, xid: UInt32, count: Int
+        row: RowID, reason: Reason, column: String?, isOpen: Bool, saved: Row?, live: Row?, stable: Row?,
+        counterpart: RowID?, movedFrom: RowID?, firstCommitLSN: UInt64, lastCommitLSN: UInt64, xid: UInt32, count: Int
     ) {
         self.row = row
         self.reason = reason
         self.column = column
         self.isOpen = isOpen
         self.saved = saved
+        self.live = live
+        self.stable = stable
+        self.counterpart = counterpart
         self.movedFrom = movedFrom
         self.firstCommitLSN = firstCommitLSN
         self.lastCommitLSN = lastCommitLSN
@@ -78,14 +89,20 @@ package struct Finding: Hashable, Sendable, Codable {
         self.count = count
     }
 
-    /// What was first stays, what was last is noted. The same for any grouping of the findings into batches.
-    package mutating func absorb(_ later: Finding) {
-        isOpen = isOpen || later.isOpen
-        saved = saved ?? later.saved
-        movedFrom = movedFrom ?? later.movedFrom
-        lastCommitLSN = later.lastCommitLSN
-        xid = later.xid
-        count += later.count
+    /// What was first stays, what was last is noted. The same for any grouping of the findings into batches. What is
+    /// listed again under a new key comes late and is old.
+    package mutating func absorb(_ other: Finding) {
+        isOpen = isOpen || other.isOpen
+        saved = saved ?? other.saved
+        movedFrom = movedFrom ?? other.movedFrom
+        firstCommitLSN = min(firstCommitLSN, other.firstCommitLSN)
+        count += other.count
+        guard other.lastCommitLSN >= lastCommitLSN else { return }
+        live = other.live
+        stable = other.stable
+        counterpart = other.counterpart
+        lastCommitLSN = other.lastCommitLSN
+        xid = other.xid
     }
 }
 

@@ -19,6 +19,7 @@ struct Departure {
 
 /// What happens to the children of one departure.
 private struct ChildAction {
+    let parent: RowID
     /// What they refer to.
     let gone: UniqueEntry
     /// What their parent has instead; nil when it was deleted.
@@ -57,7 +58,7 @@ extension BatchMerge {
                 let livesOwn = try live.flatMap { row throws(Halt) in try referenced(reference, by: row, parent.id) }
                 let nulls = reference.columns.map { _ in Value.null }
                 let action = ChildAction(
-                    gone: gone, values: parent.arrival == nil ? nil : new?.values ?? nulls,
+                    parent: parent.id, gone: gone, values: parent.arrival == nil ? nil : new?.values ?? nulls,
                     streamBrings: livesOwn == gone)
                 for key in schema.referencing[gone.unique] ?? [] where action.kind(key) != .refuse {
                     for child in try cloneChildren(key, gone, withUntouched: !action.streamBrings) {
@@ -90,12 +91,12 @@ extension BatchMerge {
         if action.streamBrings, let live = slot.live, try reference(own, of: live, id)?.values == action.gone.values {
             return nil
         }
-        report(.foreignKeyAction, id, saved: clone)
+        report(.foreignKeyAction, id, saved: clone, live: slot.live, counterpart: action.parent)
         var arrival: Arrival?
         if let new = action.changed(clone, by: own) {
-            arrival = try place(new, from: id, slot, layout)
+            arrival = try place(new, from: id, slot, layout, for: action.parent)
         } else {
-            try put(id, over: slot, live: slot.live, clone: nil, layout)
+            try put(id, over: slot, clone: nil, layout)
         }
         return Departure(id: id, row: clone, layout: layout, arrival: arrival)
     }
@@ -104,21 +105,21 @@ extension BatchMerge {
     ///
     /// - Returns: nil when the clone has a row with that key already: then the row goes, and a person looks.
     private mutating func place(
-        _ new: Row, from id: RowID, _ slot: Slot, _ layout: TableLayout
+        _ new: Row, from id: RowID, _ slot: Slot, _ layout: TableLayout, for parent: RowID
     ) throws(Halt) -> Arrival? {
         let arrival = layout.rowID(of: new)
         if arrival == id {
-            try put(id, over: slot, live: slot.live, clone: new, layout)
+            try put(id, over: slot, clone: new, layout)
             return Arrival(id: id, row: new, layout: layout)
         }
         let place = try fullSlot(arrival)
-        try put(id, over: slot, live: slot.live, clone: nil, layout)
+        try put(id, over: slot, clone: nil, layout)
         if place.clone != nil {
-            report(.foreignKeyChild, id, isOpen: true, saved: slot.clone)
+            report(.foreignKeyChild, id, isOpen: true, saved: slot.clone, live: slot.live, counterpart: arrival)
             return nil
         }
-        report(.foreignKeyAction, arrival)
-        try put(arrival, over: place, live: place.live, clone: following(place.live, new, layout), layout)
+        report(.foreignKeyAction, arrival, live: place.live, counterpart: parent)
+        try put(arrival, over: place, clone: following(place.live, new, layout), layout)
         try listAgain(id, as: arrival)
         return Arrival(id: arrival, row: new, layout: layout)
     }
@@ -137,9 +138,10 @@ extension BatchMerge {
     /// batch, and the untouched ones where there can be any.
     ///
     /// - Parameter withUntouched: an untouched row has live's values, so it needs a tainted parent in live.
-    func cloneChildren(
+    mutating func cloneChildren(
         _ foreignKey: ForeignKey, _ gone: UniqueEntry, withUntouched: Bool
     ) throws(Halt) -> [RowID] {
+        try indexChildren()
         let entry = ReferenceEntry(foreignKey: foreignKey.id, values: gone.values)
         var children: [RowID] = []
         for id in rows(ledger.cloneChildren[entry], index.cloneChildren[entry]) {
@@ -158,5 +160,17 @@ extension BatchMerge {
         guard canHide || hasOthers else { return children }
         guard let found = answers.children[entry] else { throw .unanswered(.children(entry)) }
         return (children + found.map(\.id).filter(isAsBeforeTheBatch)).sorted()
+    }
+
+    /// Brings the index of children up to what the batch has written.
+    private mutating func indexChildren() throws(Halt) {
+        while let id = index.newChildren.last {
+            if let clone = slot(id)?.clone {
+                for entry in try references(of: clone, id, layout(of: id.table)) {
+                    index.cloneChildren[entry, default: .one(id)].insert(id)
+                }
+            }
+            index.newChildren.removeLast()
+        }
     }
 }

@@ -15,20 +15,25 @@ extension BatchMerge {
                 } == reference
             if try isHeld(entry, byLive: isLives) { continue }
             if isLives, let parent = try taintedLiveHolder(entry) {
-                try takeParent(parent, entry)
+                try takeParent(parent, entry, of: id)
             } else {
                 try takeLive(id, foreignKey.columns, .foreignKeyChild)
             }
         }
     }
 
-    /// A row of a table without a key that stable wrote.
+    /// A row of a table without a key of which the clone got copies.
     mutating func judgeParents(copies id: RowID, _ layout: TableLayout) throws(Halt) {
         for foreignKey in layout.schema.foreignKeys {
             guard let reference = try reference(foreignKey, of: id.key, id) else { continue }
             let entry = UniqueEntry(unique: foreignKey.references, values: reference.values)
-            if try isHeld(entry, byLive: true) { continue }
-            if let parent = try taintedLiveHolder(entry) { try takeParent(parent, entry) }
+            let isLives = try hasCopyInLive(id)
+            if try isHeld(entry, byLive: isLives) { continue }
+            if isLives, let parent = try taintedLiveHolder(entry) {
+                try takeParent(parent, entry, of: id)
+            } else {
+                try takeLiveCopies(id, layout, .foreignKeyChild)
+            }
         }
     }
 
@@ -37,29 +42,41 @@ extension BatchMerge {
         guard try knownHolders(entry).isEmpty else { return }
         let parent = try taintedLiveHolder(entry)
         for foreignKey in schema.referencing[entry.unique] ?? [] {
-            for child in try cloneChildren(foreignKey, entry, withUntouched: true) {
-                if let parent, try refersInLive(child, foreignKey.id, entry) { return try takeParent(parent, entry) }
+            let children = try cloneChildren(foreignKey, entry, withUntouched: true)
+            // An untouched row has the values when a merged one had them for a moment only.
+            if children.isEmpty { continue }
+            if try isHeld(entry, byLive: false) { return }
+            for child in children {
+                if let parent, try refersInLive(child, foreignKey.id, entry) {
+                    return try takeParent(parent, entry, of: child)
+                }
                 try takeLive(child, columns(of: foreignKey.id, in: child.table), .foreignKeyChild)
             }
         }
     }
 
-    private mutating func takeParent(_ parent: RowID, _ entry: UniqueEntry) throws(Halt) {
+    private mutating func takeParent(_ parent: RowID, _ entry: UniqueEntry, of child: RowID) throws(Halt) {
         let reference = try layout(of: parent.table).references.first { $0.unique == entry.unique }
-        try takeLive(parent, reference?.columns, .foreignKeyParent)
+        try takeLive(parent, reference?.columns, .foreignKeyParent, for: child)
     }
 
     /// Whether the clone has a row with referenced values.
     ///
     /// - Parameter byLive: live has one, so the clone has it too unless that row is tainted.
     private func isHeld(_ entry: UniqueEntry, byLive: Bool) throws(Halt) -> Bool {
-        if try !knownHolders(entry).isEmpty { return true }
         let tables = schema.tablesByUnique[entry.unique] ?? []
-        let canHide = tables.contains { isEmptiedByCanary($0) }
-        if byLive, !canHide { return try taintedLiveHolder(entry) == nil }
-        guard let table = tables.first else { return false }
-        let isKey = try layout(of: table).references.contains { $0.unique == entry.unique && $0.isKey }
-        guard isKey else { return try !allHolders(entry).isEmpty }
+        guard schema.keyUniques.contains(entry.unique) else {
+            if try !knownHolders(entry).isEmpty { return true }
+            if byLive, !tables.contains(where: isEmptiedByCanary) { return try taintedLiveHolder(entry) == nil }
+            return try !allHolders(entry).isEmpty
+        }
+        var isLivesAlone = false
+        for table in tables {
+            guard let slot = slot(RowID(table: table, key: entry.values)) else { continue }
+            if slot.clone != nil { return true }
+            if slot.live != nil { isLivesAlone = true }
+        }
+        if byLive, !tables.contains(where: isEmptiedByCanary) { return !isLivesAlone }
         for table in tables {
             if try slotOrAsk(RowID(table: table, key: entry.values)).clone != nil { return true }
         }

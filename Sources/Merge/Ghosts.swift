@@ -29,14 +29,18 @@ extension BatchMerge {
         setGhost(new, ghost)
     }
 
-    /// - Parameter base: live's row before; nil for an INSERT, which brings back a row only as a whole.
-    mutating func noteWriteback(_ id: RowID, _ base: Row?, _ new: Row, _ layout: TableLayout) {
-        guard let ghost = ghost(of: id) else { return }
+    /// - Parameters:
+    ///   - ghost: of the row that stable's change began with, or of the key at which a row arrives.
+    ///   - base: live's row before; nil for one that arrives, which brings back another only as a whole.
+    mutating func noteWriteback(_ ghost: Ghost?, _ id: RowID, _ base: Row?, _ new: Row, _ layout: TableLayout) {
+        guard let ghost else { return }
         let back = new.indices.filter { column in
             ghost.values[layout.column(column)] == new[column] && base?[column] != new[column]
         }
         guard base != nil || back.count == ghost.values.count else { return }
-        for column in back { report(.writeback, id, column: layout.column(column), saved: base) }
+        for column in back {
+            report(.writeback, id, column: layout.column(column), saved: base, live: base, stable: new)
+        }
     }
 
     private mutating func setGhost(_ id: RowID, _ ghost: Ghost?) {

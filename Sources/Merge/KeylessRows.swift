@@ -15,7 +15,7 @@ extension BatchMerge {
     mutating func stableDeleteCopy(_ layout: TableLayout, _ row: Row) throws(Halt) {
         let id = layout.rowID(of: row)
         if try isSpared(copy: row, id, becoming: nil, layout) {
-            report(.spared, id)
+            report(.spared, id, saved: row, live: row)
             try changeCopies(id, layout, live: -1, clone: 0)
         } else {
             try changeCopies(id, layout, live: -1, clone: hasCopyInClone(id) ? -1 : 0)
@@ -28,10 +28,10 @@ extension BatchMerge {
         let isAction = inClone ? false : try isForeignKeyAction(on: id, old, new, layout)
         let isSpared = try isSpared(copy: old, id, becoming: new, layout)
         if isAction || isSpared || (!inClone && policy.canaryRow == .drop) {
-            report(isAction || isSpared ? .spared : .dropped, arrival)
+            report(isAction || isSpared ? .spared : .dropped, arrival, live: old, stable: new)
             return try moveLiveCopies(layout, from: old, to: new)
         }
-        if !inClone { report(.updateMissing, arrival, isOpen: true) }
+        if !inClone { report(.updateMissing, arrival, isOpen: true, live: old, stable: new) }
         try changeCopies(id, layout, live: -1, clone: inClone ? -1 : 0)
         try changeCopies(arrival, layout, live: 1, clone: 1)
         if inClone, arrival != id { try listAgain(id, as: arrival) }
@@ -108,6 +108,12 @@ extension BatchMerge {
         return try cloneCopies(id) > 0
     }
 
+    /// The clone has a copy. Where live has no fewer than the clone, live has one too.
+    func hasCopyInLive(_ id: RowID) throws(Halt) -> Bool {
+        if !isEmptiedByCanary(id.table), slot(copies: id).count >= 0 { return true }
+        return try liveCopies(id) > 0
+    }
+
     private mutating func changeCopies(
         _ id: RowID, _ layout: TableLayout, live: Int, clone: Int
     ) throws(Halt) {
@@ -127,7 +133,7 @@ extension BatchMerge {
             guard let entry = try reference(foreignKey, of: id.key, id) else { continue }
             index.cloneChildren[entry, default: .one(id)].insert(id)
         }
-        if live > 0, clone > 0, !old.isQueued, layout.isConstrained {
+        if clone > 0, !old.isQueued, layout.isConstrained {
             new.isQueued = true
             now.queue.append(.copies(id))
         }

@@ -48,10 +48,12 @@ struct Taint: Sendable {
 struct TaintEntries: Sendable {
     /// Of the clone's row, in unique indexes other than the key.
     var cloneUniques: [UniqueEntry] = []
-    /// Of live's row, in those that foreign keys refer to.
+    /// Of live's row; none when it is the clone's.
     var liveUniques: [UniqueEntry] = []
     /// Of the clone's row.
     var cloneReferences: [ReferenceEntry] = []
+    /// Of live's row; none when it is the clone's.
+    var liveReferences: [ReferenceEntry] = []
 }
 
 struct Copies: Sendable {
@@ -73,6 +75,7 @@ struct Ledger: Sendable {
     private(set) var cloneHolders: [UniqueEntry: Bucket] = [:]
     private(set) var liveHolders: [UniqueEntry: Bucket] = [:]
     private(set) var cloneChildren: [ReferenceEntry: Bucket] = [:]
+    private(set) var liveChildren: [ReferenceEntry: Bucket] = [:]
     var position: UInt64 = 0
 
     func taint(_ id: RowID) -> Taint? { tables[id.table]?.rows[id.key] }
@@ -113,12 +116,14 @@ struct Ledger: Sendable {
         for entry in entries.cloneUniques { add(id, to: &cloneHolders, entry) }
         for entry in entries.liveUniques { add(id, to: &liveHolders, entry) }
         for entry in entries.cloneReferences { add(id, to: &cloneChildren, entry) }
+        for entry in entries.liveReferences { add(id, to: &liveChildren, entry) }
     }
 
     private mutating func forget(_ id: RowID, _ entries: TaintEntries) {
         for entry in entries.cloneUniques { drop(id, from: &cloneHolders, entry) }
         for entry in entries.liveUniques { drop(id, from: &liveHolders, entry) }
         for entry in entries.cloneReferences { drop(id, from: &cloneChildren, entry) }
+        for entry in entries.liveReferences { drop(id, from: &liveChildren, entry) }
     }
 }
 

@@ -1,19 +1,33 @@
 // The merge of a recorded stream into a clone: "as if the canary's writes had not happened, every stable write kept".
-//
-// Live is what the stream shows, the clone takes what the transitions let through. The engine holds the rows in which the
-// two differ and nothing else; the clone's other rows it asks for:
-//
-//     var answers = Answers()
-//     merging: while true {
-//         switch try engine.merge(batch, answers) {
-//         case .needs(let lookups): add what the clone says to answers
-//         case .done(let net): write net in one transaction of the clone; engine.commit(net); break merging
-//         }
-//     }
-//
-// Nothing moves before `commit`, so a batch that the clone refused can be merged again, and after a crash the engine is
-// restored from what the clone's own tables say.
 
+/// What live and the clone have apart, and what each further transaction makes of it. Pure: it reads nothing and writes
+/// nothing, it asks and it says.
+///
+/// Live is what the stream shows, the clone takes what the transitions let through. The engine holds the rows in which the
+/// two differ and nothing else, so its memory is bounded by them and by one batch; the clone's other rows it asks for:
+///
+///     var answers = Answers()                       // of one state of the clone: the one before this batch
+///     merging: while true {
+///         switch try engine.merge(batch, answers) {
+///         case .needs(let lookups): look all of them up in the clone, add what it says to answers
+///         case .done(let net):
+///             in one transaction of the clone, with triggers and foreign keys off: net.tables, then net.state
+///             engine.commit(net)
+///             break merging
+///         }
+///     }
+///
+/// Two or three rounds are usual, none for rows that nothing is known of. Nothing moves before ``commit(_:)``, so a batch
+/// that the clone refused can be merged again, and after a crash ``restore(schema:policy:from:_:)`` goes on from what the
+/// clone's own tables say: ``PersistedState`` is the sum of the ``StateDelta``s, the report the sum of their findings.
+/// How transactions are cut into batches changes nothing.
+///
+/// - When the clone refuses a row for a constraint the schema has no word for (EXCLUDE), the batch is merged again with that
+///   row and those it collides with as `refused`. If none of them is tainted the same batch comes out, and stream and clone
+///   do not belong together. Under ``MergeMode/cascade`` such a batch has to be merged transaction by transaction.
+/// - Heal takes ``healSeeds``, makes each a transaction with its ``closure(of:atMost:)``, and its own writes come back in the
+///   stream as ``Origin/heal``. Before it, ``unfold(_:rows:_:)`` names the rows of ``emptiedTables``.
+/// - A person sees ``Schema/compared(_:)`` of a finding.
 package struct MergeEngine: Sendable {
     package let schema: Schema
     package let policy: MergePolicy

@@ -90,11 +90,10 @@ extension BatchMerge {
         let known = ledger.tables[id]
         if work.isCloneEmptied || work.isLiveEmptied { batch.state.forgotten.append(id) }
         if let xid = work.emptiedBy, work.isLiveEmptied { batch.state.emptied.append(.init(table: id, xid: xid)) }
-        for key in work.order {
+        for (key, slot) in work.slots {
             let row = RowID(table: id, key: key)
-            let slot = work.slots[key]!
             try addOperation(row, slot, work, layout, &net)
-            try addTaint(row, slot, known?.rows[key], work, layout, &batch)
+            try addTaint(row, slot, slot.isKnown ? known?.rows[key] : nil, work, layout, &batch)
         }
         for key in work.copiesOrder {
             let slot = work.copies[key]!
@@ -117,6 +116,11 @@ extension BatchMerge {
         if before == clone { return }
         // Had the table a unique index beside the key's, the row before would have been asked for.
         for unique in layout.secondaryUniques where try entry(unique, of: before, id) != entry(unique, of: clone, id) {
+            net.deletes.append(id)
+            return net.inserts.append(try full(clone, id))
+        }
+        let excluded = layout.schema.excluded
+        if try values(excluded, of: before, id) != values(excluded, of: clone, id) {
             net.deletes.append(id)
             return net.inserts.append(try full(clone, id))
         }
@@ -159,8 +163,10 @@ extension BatchMerge {
         batch.copies.append((id, Copies(count: slot.count, xid: slot.xid, entries: entries)))
     }
 
-    /// Under which values copies are found, whether or not the clone has any.
+    /// Under which values copies are found, whether or not live or the clone has any.
     func entries(ofCopies id: RowID, _ layout: TableLayout) throws(Halt) -> TaintEntries {
-        try entries(Slot(live: id.key, clone: id.key), id, layout)
+        var entries = try entries(Slot(live: nil, clone: id.key), id, layout)
+        (entries.liveUniques, entries.liveReferences) = (entries.cloneUniques, entries.cloneReferences)
+        return entries
     }
 }

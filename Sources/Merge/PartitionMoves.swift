@@ -15,7 +15,27 @@ extension BatchMerge {
     ) throws(Halt) {
         guard case .delete(_, let old) = change, case .insert(let table, let new) = next else { return }
         _ = try checked(table, new)
-        try stableUpdate(from: try rowID(old, source), source, old, to: target, new, isHeld: isHeld)
+        let (id, arrival) = (try rowID(old, source), target.rowID(of: new))
+        if canBeSame(id, arrival, source, target) {
+            return try stableUpdate(from: id, source, old, to: target, new, isHeld: isHeld)
+        }
+        let leaving = slot(id)
+        try stableChange(change, isHeld: isHeld)
+        try stableChange(next, isHeld: isHeld)
+        guard let leaving, leaving.isTainted, let live = leaving.live else { return }
+        let saved = leaving.clone.map { converted($0, from: source, to: target) }
+        report(.moved, arrival, saved: saved, live: converted(live, from: source, to: target), stable: new)
+    }
+
+    /// Whether two keys have a column in common that is not what the table is divided by, as far as that can be told: a key
+    /// of one column is what it is divided by.
+    private func canBeSame(_ id: RowID, _ arrival: RowID, _ source: TableLayout, _ target: TableLayout) -> Bool {
+        if id.key.count == 1 { return true }
+        return zip(source.schema.key, id.key).contains { column, value in
+            zip(target.schema.key, arrival.key).contains { other, arrived in
+                source.column(column) == target.column(other) && value == arrived
+            }
+        }
     }
 
     /// A row in the order of another partition's columns. Columns that only one of them has cannot be.

@@ -6,7 +6,7 @@ package struct TaintRecord: Hashable, Sendable, Codable {
     package var row: RowID
     /// nil when live has no such row.
     package var live: Row?
-    /// Top-level transaction that wrote live's row last.
+    /// Top-level transaction that wrote live's row last; 0 when that is not known.
     package var xid: UInt32
 
     package init(row: RowID, live: Row?, xid: UInt32) {

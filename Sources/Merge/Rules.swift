@@ -90,7 +90,7 @@ extension TableSchema {
     /// One rule a column, `overwrite` where none is named.
     func columnRules(_ named: [String: ColumnRule]) throws(RuleError) -> [ColumnRule] {
         var rules = [ColumnRule](repeating: .overwrite, count: columns.count)
-        let constrained = Set(key + uniques.flatMap(\.columns) + foreignKeys.flatMap(\.columns))
+        let constrained = Set(key + uniques.flatMap(\.columns) + foreignKeys.flatMap(\.columns) + excluded)
         for (name, rule) in named.sorted(by: { $0.key < $1.key }) {
             guard let position = columns.firstIndex(where: { $0.name == name }) else {
                 throw .noSuchColumn(table: self.name, column: name)

@@ -103,10 +103,12 @@ package struct TableSchema: Hashable, Sendable {
     package var foreignKeys: [ForeignKey]
     /// CHECK constraints, NOT NULL or domains whose conditions name more than one column, or columns with the rule `add`.
     package var hasChecks: Bool
+    /// Every column that an EXCLUDE constraint mentions: a row that gets other values there is deleted and inserted.
+    package var excluded: [Int]
 
     package init(
         id: TableID, name: String, columns: [Column], key: [Int], root: TableID? = nil, uniques: [UniqueIndex] = [],
-        foreignKeys: [ForeignKey] = [], hasChecks: Bool = false
+        foreignKeys: [ForeignKey] = [], hasChecks: Bool = false, excluded: [Int] = []
     ) {
         self.id = id
         self.name = name
@@ -116,6 +118,7 @@ package struct TableSchema: Hashable, Sendable {
         self.uniques = uniques
         self.foreignKeys = foreignKeys
         self.hasChecks = hasChecks
+        self.excluded = excluded
     }
 }
 

@@ -26,6 +26,14 @@ package enum Change: Hashable, Sendable {
     case delete(TableID, old: OldRow)
     /// The tables of one TRUNCATE, with those that CASCADE added.
     case truncate([TableID])
+
+    /// nil for TRUNCATE.
+    var table: TableID? {
+        switch self {
+        case .insert(let table, _), .update(let table, _, _), .delete(let table, _): table
+        case .truncate: nil
+        }
+    }
 }
 
 package struct SourceTransaction: Hashable, Sendable {

@@ -24,9 +24,9 @@ final class TableLayout: Sendable {
     var id: TableID { schema.id }
     var isKeyless: Bool { schema.key.isEmpty }
     /// An update has to be compared with the row before it: to tell whether unique values change, or referenced ones.
-    var needsBase: Bool { !secondaryUniques.isEmpty || references.contains { !$0.isKey } }
+    let needsBase: Bool
     /// A write of the clone's row can break a constraint there.
-    var isConstrained: Bool { !secondaryUniques.isEmpty || !schema.foreignKeys.isEmpty || schema.hasChecks }
+    let isConstrained: Bool
 
     init(_ schema: TableSchema, rules: [ColumnRule], referenced: Set<UniqueID>) {
         self.schema = schema
@@ -35,6 +35,8 @@ final class TableLayout: Sendable {
         secondaryUniques = schema.uniques.filter { $0.columns != schema.key || $0.entries == .computed }
         references = schema.uniques.filter { referenced.contains($0.id) }
             .map { Reference(unique: $0.id, columns: $0.columns, isKey: $0.columns == schema.key) }
+        needsBase = !secondaryUniques.isEmpty || references.contains { !$0.isKey } || !schema.excluded.isEmpty
+        isConstrained = !secondaryUniques.isEmpty || !schema.foreignKeys.isEmpty || schema.hasChecks
         following = rules.indices.filter { rules[$0] == .follow }
         blank = Row(repeating: .unchanged, count: schema.columns.count)
     }
@@ -53,7 +55,13 @@ package struct Schema: Sendable {
     let referencing: [UniqueID: [ForeignKey]]
     /// Tables that have a unique index: several when they are partitions.
     let tablesByUnique: [UniqueID: [TableID]]
+    /// Unique indexes over a table's key.
+    let keyUniques: Set<UniqueID>
     let tablesByForeignKey: [ForeignKeyID: [TableID]]
+    /// By id; of one on partitions only one table's.
+    let foreignKeys: [ForeignKeyID: ForeignKey]
+    /// Every table behind those that its foreign keys refer to, as far as they do not run in circles.
+    let parentsFirst: [TableID]
 
     /// - Throws: ``SchemaError`` when tables do not fit together, ``RuleError`` when a rule does not fit its column.
     package init(_ tables: [TableSchema], rules: [TableID: [String: ColumnRule]] = [:]) throws {
@@ -82,13 +90,32 @@ package struct Schema: Sendable {
         self.tables = layouts
         self.referencing = referencing.mapValues { $0.values.sorted { $0.id < $1.id } }
         tablesByUnique = byUnique.mapValues { $0.map(\.id).sorted() }
+        keyUniques = Set(layouts.values.flatMap(\.references).filter(\.isKey).map(\.unique))
         tablesByForeignKey = byForeignKey.mapValues { $0.sorted() }
+        foreignKeys = Dictionary(
+            tables.flatMap(\.foreignKeys).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        parentsFirst = Schema.parentsFirst(tables, byUnique.mapValues { $0.map(\.id) })
+    }
+}
+
+extension Schema {
+    private static func parentsFirst(_ tables: [TableSchema], _ holders: [UniqueID: [TableID]]) -> [TableID] {
+        let byID = Dictionary(uniqueKeysWithValues: tables.map { ($0.id, $0) })
+        var seen: Set<TableID> = []
+        var ordered: [TableID] = []
+        func visit(_ id: TableID) {
+            guard seen.insert(id).inserted, let table = byID[id] else { return }
+            for key in table.foreignKeys { (holders[key.references] ?? []).sorted().forEach(visit) }
+            ordered.append(id)
+        }
+        byID.keys.sorted().forEach(visit)
+        return ordered
     }
 }
 
 extension TableSchema {
     fileprivate func checkColumns() throws(SchemaError) {
-        let mentioned = key + uniques.flatMap(\.columns) + foreignKeys.flatMap(\.columns)
+        let mentioned = key + uniques.flatMap(\.columns) + foreignKeys.flatMap(\.columns) + excluded
         for position in mentioned where !columns.indices.contains(position) {
             throw .noSuchColumn(table: name, position: position)
         }

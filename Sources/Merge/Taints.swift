@@ -7,8 +7,32 @@ package struct TaintedRow: Hashable, Sendable {
     package var live: Row?
     /// nil when the clone has no such row.
     package var clone: Row?
-    /// Top-level transaction that wrote live's row last.
+    /// Top-level transaction that wrote live's row last; 0 when that is not known, because the row was equal in both
+    /// until the clone's alone was changed.
     package var xid: UInt32
+
+    package enum Kind: Hashable, Sendable {
+        /// In both, with other values.
+        case modified
+        /// The canary made it, or stable has it under a conflict.
+        case onlyLive
+        /// The canary took it away.
+        case onlyClone
+
+        /// nil for a row that is equal in both.
+        init?(_ taint: Taint) {
+            switch (taint.live, taint.clone) {
+            case (.some(let live), .some(let clone)):
+                if live == clone { return nil }
+                self = .modified
+            case (.some, nil): self = .onlyLive
+            case (nil, .some): self = .onlyClone
+            case (nil, nil): return nil
+            }
+        }
+    }
+
+    package var kind: Kind { live == nil ? .onlyClone : clone == nil ? .onlyLive : .modified }
 }
 
 extension MergeEngine {

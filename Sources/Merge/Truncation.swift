@@ -3,7 +3,7 @@
 extension BatchMerge {
     /// Stable emptied a table: nothing is left of it in live and in the clone, nor of what was known about it.
     mutating func emptyBoth(_ layout: TableLayout) {
-        replaceWork(layout.id, by: TableWork(isCloneEmptied: true, isLiveEmptied: true))
+        replaceWork(layout.id, by: .empty)
         for key in ledger.tables[layout.id]?.ghosts.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) ?? [] {
             removeGhost(RowID(table: layout.id, key: key))
         }
@@ -14,18 +14,9 @@ extension BatchMerge {
     /// stable empties the table as well, or it is unfolded, what is not known there is absent in live.
     mutating func emptyLive(_ layout: TableLayout) throws(Halt) {
         var table = work[layout.id] ?? newWork(layout.id)
-        for key in table.order {
-            let id = RowID(table: layout.id, key: key)
-            guard let clone = table.slots[key]!.clone else {
-                table.slots[key]!.live = nil
-                continue
-            }
-            table.slots[key]!.clone = try full(clone, id)
-            table.slots[key]!.live = nil
+        try table.emptyLive(by: now.xid) { (clone, key) throws(Halt) in
+            try full(clone, RowID(table: layout.id, key: key))
         }
-        for row in table.copiesOrder { table.copies[row]!.count = 0 }
-        table.isLiveEmptied = true
-        table.emptiedBy = now.xid
         replaceWork(layout.id, by: table)
     }
 

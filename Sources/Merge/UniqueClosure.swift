@@ -9,18 +9,23 @@ extension BatchMerge {
             let isLives = try slot.live.flatMap { row throws(Halt) in try self.entry(unique, of: row, id) } == entry
             for other in try holders(entry, isLives: isLives) where other != id {
                 if !isLives, try hasInLive(other, entry) {
-                    return try takeLive(id, unique.columns, .unique)
+                    return try takeLive(id, unique.columns, .unique, for: other)
                 }
-                try takeLive(other, columns(of: unique.id, in: other.table), .unique)
+                try takeLive(other, columns(of: unique.id, in: other.table), .unique, for: id)
             }
         }
     }
 
-    /// A row of a table without a key that stable wrote: the other copies are the clone's alone.
+    /// A row of a table without a key of which the clone got copies.
     mutating func judgeUniques(copies id: RowID, _ layout: TableLayout) throws(Halt) {
         for unique in layout.secondaryUniques {
             guard let entry = try entry(unique, of: id.key, id) else { continue }
-            for other in try holders(entry, isLives: true) { try takeLiveCopies(other, layout, .unique) }
+            let isLives = try hasCopyInLive(id)
+            // Of its own copies those that live has not give way as well.
+            for other in try holders(entry, isLives: isLives) where isLives || other != id {
+                if !isLives, try hasInLive(other, entry) { return try takeLiveCopies(id, layout, .unique) }
+                try takeLive(other, columns(of: unique.id, in: other.table), .unique, for: id)
+            }
         }
     }
 

@@ -14,8 +14,12 @@ struct Slot: Sendable {
     var clone: Row?
     /// The clone's row before the batch; of one that no question was asked about, nothing but that it was there.
     let before: Row?
-    /// Who wrote live's row last.
-    var xid: UInt32 = 0
+    /// Who wrote live's row last; 0 when that is not known.
+    var xid: UInt32
+    /// Came from the ledger.
+    let isKnown: Bool
+    /// Where the table's work has it; nil when it has not.
+    var place: Int?
     /// Number of the transaction that `cloneBefore` belongs to.
     var transaction = -1
     /// The clone's row before that transaction.
@@ -23,11 +27,12 @@ struct Slot: Sendable {
     var isQueued = false
 
     /// - Parameter clone: as it was before the batch.
-    init(live: Row?, clone: Row?, xid: UInt32 = 0) {
+    init(live: Row?, clone: Row?, xid: UInt32 = 0, isKnown: Bool = false) {
         self.live = live
         self.clone = clone
         before = clone
         self.xid = xid
+        self.isKnown = isKnown
     }
 
     var isTainted: Bool { live != clone }
@@ -44,9 +49,9 @@ struct CopiesSlot: Sendable {
 }
 
 struct TableWork: Sendable {
-    var slots: [[Value]: Slot] = [:]
-    /// Keys of `slots` in the order in which they came.
-    var order: [[Value]] = []
+    /// In the order in which they came.
+    private(set) var slots: [(key: [Value], slot: Slot)] = []
+    private var places: [[Value]: Int] = [:]
     var copies: [Row: CopiesSlot] = [:]
     var copiesOrder: [Row] = []
     /// The clone's rows from before the batch are gone.
@@ -55,6 +60,65 @@ struct TableWork: Sendable {
     var isLiveEmptied = false
     /// The canary's transaction that emptied the table: rows without a slot or a taint are absent in live.
     var emptiedBy: UInt32?
+
+    /// - Parameter rows: how many are expected.
+    init(emptiedBy: UInt32? = nil, rows: Int = 0) {
+        self.emptiedBy = emptiedBy
+        slots.reserveCapacity(rows)
+        places.reserveCapacity(rows)
+    }
+
+    /// Rows of before the batch are in neither of the two.
+    static var empty: TableWork {
+        var work = TableWork()
+        work.isCloneEmptied = true
+        work.isLiveEmptied = true
+        return work
+    }
+
+    subscript(key: [Value]) -> Slot? { places[key].map { slots[$0].slot } }
+
+    /// - Returns: what was there before.
+    mutating func set(_ key: [Value], _ slot: Slot) -> Slot? {
+        if let place = slot.place ?? places[key] {
+            let previous = slots[place].slot
+            slots[place].slot = slot
+            slots[place].slot.place = place
+            return previous
+        }
+        places[key] = slots.count
+        slots.append((key, slot))
+        slots[slots.count - 1].slot.place = slots.count - 1
+        return nil
+    }
+
+    /// Takes back the last ``set(_:_:)``.
+    mutating func restore(_ key: [Value], _ previous: Slot?) {
+        if let previous {
+            slots[places[key]!].slot = previous
+        } else {
+            slots.removeLast()
+            places[key] = nil
+        }
+    }
+
+    mutating func unqueue(_ key: [Value]) {
+        if let place = places[key] { slots[place].slot.isQueued = false }
+    }
+
+    /// Live's rows are gone; what is left is whole.
+    mutating func emptyLive(
+        by xid: UInt32, whole: (Row, [Value]) throws(Halt) -> Row
+    ) throws(Halt) {
+        for place in slots.indices {
+            if let clone = slots[place].slot.clone { slots[place].slot.clone = try whole(clone, slots[place].key) }
+            slots[place].slot.live = nil
+            slots[place].slot.xid = xid
+        }
+        for row in copiesOrder { copies[row]!.count = 0 }
+        isLiveEmptied = true
+        emptiedBy = xid
+    }
 }
 
 /// What has to be judged at the commit.
@@ -102,6 +166,8 @@ struct BatchIndex: Sendable {
     var cloneHolders: [UniqueEntry: Bucket] = [:]
     var liveHolders: [UniqueEntry: Bucket] = [:]
     var cloneChildren: [ReferenceEntry: Bucket] = [:]
+    /// Rows with foreign keys that were written since `cloneChildren` was last asked, which is seldom.
+    var newChildren: [RowID] = []
 }
 
 /// Why a step cannot go on.

@@ -78,6 +78,31 @@ private let accounts = Names.accounts
         #expect(Set(swap.deletes) == [account(1), account(2)] && swap.inserts.count == 2)
     }
 
+    @Test func `a row that gets other values in an exclusion constraint is replaced`() throws {
+        let id = TableID(rawValue: 1)
+        let schema = try Schema([
+            TableSchema(
+                id: id, name: "bookings", columns: [.init(name: "id"), .init(name: "during"), .init(name: "a")],
+                key: [0],
+                excluded: [1])
+        ])
+        let batch = [
+            SourceTransaction(
+                xid: 1, commitLSN: 1, endLSN: 1, origin: .stable,
+                changes: [.update(id, old: nil, new: row("1 [3,4) a")), .update(id, old: nil, new: row("2 [1,2) b"))])
+        ]
+        var answers = Answers()
+        answers.add(row("1 [1,2) a"), for: RowID(table: id, key: row("1")))
+        answers.add(row("2 [1,2) a"), for: RowID(table: id, key: row("2")))
+        guard case .done(let net) = try MergeEngine(schema: schema).merge(batch, answers) else {
+            Issue.record("asked for more")
+            return
+        }
+        let table = try #require(net.tables.first)
+        #expect(table.deletes.map(\.key) == [row("1")] && table.inserts == [row("1 [3,4) a")])
+        #expect(table.updates.map(\.row.key) == [row("2")])
+    }
+
     @Test func `a unique value is free before it is taken`() throws {
         var story = try story()
         let net = try net(&story, [[.delete(.key(account(1)))], [.insert(accounts, row("3 ann 1 1 a s 1 d"))]])

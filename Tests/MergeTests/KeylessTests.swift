@@ -86,6 +86,47 @@ private let log = Names.log
         }
     }
 
+    @Test func `a DELETE and an INSERT of keys that have nothing in common are two changes`() throws {
+        var story = try Story(.shop(), [(Names.east, "east 1 - 3 a")])
+        try story.canary(.set(.key(event("east", 1)), [3: Value(5)]))
+        try story.stable(.delete(.key(event("east", 1))), .insert(Names.west, row("2 west b 5 -")))
+        #expect(story.own(event("east", 1)) == nil && story.own(event("west", 2)) == "2 west b 5 -")
+        #expect(story.reasons(event("east", 1)) == ["delete_modified"] && story.reasons(event("west", 2)) == ["moved"])
+    }
+
+    @Test func `copies that a foreign key changed in the clone need a parent there`() throws {
+        // The copy that only the clone has gets the default 9, and there is no parent 9: it goes, as live's did.
+        let action = ReferentialAction.assign([0: Value(9)])
+        let key = ForeignKey(
+            id: ForeignKeyID(rawValue: 1), columns: [0], references: UniqueID(rawValue: 1), onDelete: action)
+        let (parents, children) = (TableID(rawValue: 1), TableID(rawValue: 2))
+        let schema = try Schema([
+            TableSchema(
+                id: parents, name: "parents", columns: [.init(name: "id")], key: [0],
+                uniques: [UniqueIndex(id: UniqueID(rawValue: 1), columns: [0])]),
+            TableSchema(id: children, name: "children", columns: [.init(name: "parent")], key: [], foreignKeys: [key]),
+        ])
+        let engine = MergeEngine(schema: schema)
+        let batch = [
+            SourceTransaction(
+                xid: 1, commitLSN: 1, endLSN: 1, origin: .canary, changes: [.delete(children, old: .full(row("1")))]),
+            SourceTransaction(
+                xid: 2, commitLSN: 2, endLSN: 2, origin: .stable, changes: [.delete(parents, old: .key(row("1")))]),
+        ]
+        var answers = Answers()
+        answers.add(nil, for: RowID(table: parents, key: row("9")))
+        answers.add(copies: 1, for: RowID(table: children, key: row("1")))
+        answers.add(copies: 0, for: RowID(table: children, key: row("9")))
+        guard case .done(let net) = try engine.merge(batch, answers) else {
+            Issue.record("asked for more")
+            return
+        }
+        #expect(
+            net.tables.map(\.copiesAdded) == [[], []]
+                && net.tables[1].copiesRemoved == [NetCopies(row: row("1"), count: 1)])
+        #expect(net.state.findings.map(\.reason) == [.foreignKeyAction, .foreignKeyAction, .foreignKeyChild])
+    }
+
     @Test func `a DELETE and an INSERT in one partition are two changes`() throws {
         var story = try Story(.shop(), [(Names.east, "east 1 - 3 a")])
         try story.canary(.set(.key(event("east", 1)), [3: Value(5)]))

@@ -42,6 +42,8 @@ struct CloneCatalogue: Sendable {
     private(set) var foreignKeys: [ForeignKey] = []
     /// Numbers of the columns that each CHECK names.
     private(set) var checks: [TableID: [[Int]]] = [:]
+    /// Numbers of the columns that EXCLUDE constraints mention.
+    private(set) var excluded: [TableID: [Int]] = [:]
     /// Column -> columns that it is computed from.
     private var generated: [TableID: [Int: [Int]]] = [:]
 
@@ -58,6 +60,16 @@ struct CloneCatalogue: Sendable {
         for row in checks.rows {
             catalogue.checks[TableID(row[0]), default: []].append(numbers(row[1]))
         }
+        let excluded = try await connection.query(
+            """
+            SELECT i.indrelid, u.number FROM pg_index i CROSS JOIN LATERAL (
+              SELECT unnest(i.indkey) AS number UNION
+              SELECT d.refobjsubid FROM pg_depend d
+              WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass
+                AND d.refobjid = i.indrelid) u
+            WHERE i.indisexclusion AND u.number > 0 ORDER BY 1, 2
+            """)
+        for row in excluded.rows { catalogue.excluded[TableID(row[0]), default: []].append(Int(row[1]!)!) }
         let generated = try await connection.query(
             """
             SELECT DISTINCT a.attrelid, a.attnum, d.refobjsubid

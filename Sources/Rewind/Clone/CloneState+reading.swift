@@ -53,8 +53,8 @@ extension CloneState {
     }
 
     private static let findingColumns = """
-        f."table", f.key, f.reason, f."column", f.is_open, f.saved, f.moved_from_table, f.moved_from_key, f.first_lsn,
-        f.last_lsn, f.xid, f.count, f.operation, f.canary, f.stable, f.committed_at
+        f."table", f.key, f.reason, f."column", f.is_open, f.saved, f.live, f.stable, f.counterpart_table,
+        f.counterpart_key, f.moved_from_table, f.moved_from_key, f.first_lsn, f.last_lsn, f.xid, f.count, f.committed_at
         """
 
     static func readFindings(
@@ -75,10 +75,19 @@ extension CloneState {
             ORDER BY f.id
             """, try list.parameters())
         for row in result.rows {
-            let (finding, _) = Self.finding(row)
+            let finding = Self.finding(row)
             found[finding.row]?.append(finding)
         }
         for (id, findings) in found { answers.add(findings: findings, for: id) }
+    }
+
+    /// A line of the report.
+    struct ReportLine: Sendable {
+        /// Rises from line to line.
+        var number: Int
+        var finding: Merge.Finding
+        /// The last of its transactions, milliseconds since 1970.
+        var committedAt: Int64
     }
 
     /// Every line of the report, `limit` at a time, in the order in which they were made.
@@ -87,27 +96,24 @@ extension CloneState {
     /// - Returns: nothing at the end.
     static func report(
         _ connection: Connection, after: Int, limit: Int
-    ) async throws(PostgresError) -> [(number: Int, finding: Merge.Finding, extra: FindingExtra)] {
+    ) async throws(PostgresError) -> [ReportLine] {
         let result = try await connection.query(
             """
             SELECT \(findingColumns), f.id FROM perch.merge_finding f WHERE f.id > $1::bigint ORDER BY f.id LIMIT \(limit)
             """, ["\(after)"])
         return result.rows.map { row in
-            let (finding, extra) = finding(row)
-            return (Int(row[16]!)!, finding, extra)
+            ReportLine(number: Int(row[17]!)!, finding: finding(row), committedAt: Int64(row[16]!)!)
         }
     }
 
-    private static func finding(_ row: [String?]) -> (Merge.Finding, FindingExtra) {
-        let finding = Merge.Finding(
+    private static func finding(_ row: [String?]) -> Merge.Finding {
+        func image(_ column: Int) -> Row? { row[column].map { Row(arrayText: $0) } }
+        return Merge.Finding(
             row: RowID(row[0], row[1]), reason: Merge.Finding.Reason(rawValue: row[2]!) ?? .constraint, column: row[3],
-            isOpen: row[4] == "t", saved: row[5].map { Row(arrayText: $0) },
-            movedFrom: row[6].map { RowID($0, row[7]) }, firstCommitLSN: UInt64(row[8]!)!,
-            lastCommitLSN: UInt64(row[9]!)!, xid: UInt32(row[10]!)!, count: Int(row[11]!)!)
-        let extra = FindingExtra(
-            operation: row[12]!, canary: row[13].map { Row(arrayText: $0) }, stable: row[14].map { Row(arrayText: $0) },
-            committedAt: Int64(row[15]!)!)
-        return (finding, extra)
+            isOpen: row[4] == "t", saved: image(5), live: image(6), stable: image(7),
+            counterpart: row[8].map { RowID($0, row[9]) }, movedFrom: row[10].map { RowID($0, row[11]) },
+            firstCommitLSN: UInt64(row[12]!)!, lastCommitLSN: UInt64(row[13]!)!, xid: UInt32(row[14]!)!,
+            count: Int(row[15]!)!)
     }
 }
 

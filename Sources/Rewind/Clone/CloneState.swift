@@ -34,9 +34,9 @@ enum CloneState {
         CREATE TABLE perch.merge_finding (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, digest bytea UNIQUE NOT NULL, "table" bigint NOT NULL,
             key text NOT NULL, reason text NOT NULL, "column" text, is_open boolean NOT NULL, saved text,
-            moved_from_table bigint, moved_from_key text, first_lsn bigint NOT NULL, last_lsn bigint NOT NULL,
-            xid bigint NOT NULL, count bigint NOT NULL, operation text NOT NULL, canary text, stable text,
-            committed_at bigint NOT NULL);
+            live text, stable text, counterpart_table bigint, counterpart_key text, moved_from_table bigint,
+            moved_from_key text, first_lsn bigint NOT NULL, last_lsn bigint NOT NULL, xid bigint NOT NULL,
+            count bigint NOT NULL, committed_at bigint NOT NULL);
         CREATE INDEX ON perch.merge_finding ("table", hashtext(key));
         CREATE TABLE perch.merge_kept_out (commit_lsn bigint PRIMARY KEY, why text NOT NULL);
         """
@@ -53,7 +53,10 @@ enum CloneState {
 
     // MARK: Writing
 
-    static func statements(_ state: StateDelta, _ extras: [FindingExtra]) throws(Failure) -> [CloneStatement] {
+    /// - Parameter committedAt: by commit LSN, milliseconds since 1970; of the batch's transactions.
+    static func statements(
+        _ state: StateDelta, committedAt: [UInt64: Int64]
+    ) throws(Failure) -> [CloneStatement] {
         var statements: [CloneStatement] = []
         if !state.forgotten.isEmpty {
             let tables = "{\(state.forgotten.map { String($0.rawValue) }.joined(separator: ","))}"
@@ -85,7 +88,7 @@ enum CloneState {
         statements += try upsert(
             "merge_ghost", ["ghost": "text"],
             state.ghosts.map { ghost throws(Failure) in (ghost.row, [try json(ghost)]) })
-        if !state.findings.isEmpty { statements.append(try report(state.findings, extras)) }
+        if !state.findings.isEmpty { statements.append(try report(state.findings, committedAt)) }
         for kept in state.quarantined {
             statements.append(
                 CloneStatement(
@@ -144,39 +147,44 @@ enum CloneState {
         ]
     }
 
-    private static func report(_ findings: [Merge.Finding], _ extras: [FindingExtra]) throws(Failure) -> CloneStatement
-    {
+    /// What is listed again under a new key comes late and is old; see `Finding.absorb`.
+    private static func report(
+        _ findings: [Merge.Finding], _ committedAt: [UInt64: Int64]
+    ) throws(Failure) -> CloneStatement {
         let types = [
-            "bigint", "text", "text", "text", "boolean", "text", "bigint", "text", "bigint", "bigint", "bigint",
-            "bigint",
-            "text", "text", "text", "bigint",
+            "bigint", "text", "text", "text", "boolean", "text", "text", "text", "bigint", "text", "bigint", "text",
+            "bigint", "bigint", "bigint", "bigint", "bigint",
         ]
         var list = ValueList(types.map { .init(type: $0, travelsInArrays: true) })
-        for (finding, extra) in zip(findings, extras) {
+        for finding in findings {
             let values: [String?] = [
                 "\(finding.row.table.rawValue)", try finding.row.key.arrayText(), finding.reason.rawValue,
-                finding.column,
-                finding.isOpen ? "t" : "f", try finding.saved?.arrayText(),
+                finding.column, finding.isOpen ? "t" : "f", try finding.saved?.arrayText(),
+                try finding.live?.arrayText(), try finding.stable?.arrayText(),
+                finding.counterpart.map { "\($0.table.rawValue)" }, try finding.counterpart?.key.arrayText(),
                 finding.movedFrom.map { "\($0.table.rawValue)" }, try finding.movedFrom?.key.arrayText(),
                 "\(finding.firstCommitLSN)", "\(finding.lastCommitLSN)", "\(finding.xid)", "\(finding.count)",
-                extra.operation, try extra.canary?.arrayText(), try extra.stable?.arrayText(), "\(extra.committedAt)",
+                "\(committedAt[finding.lastCommitLSN] ?? 0)",
             ]
             list.append(values.map { $0.map { Value($0) } ?? .null })
         }
+        let last = [
+            "live", "stable", "counterpart_table", "counterpart_key", "last_lsn", "xid", "committed_at",
+        ].map { "\($0) = CASE WHEN excluded.last_lsn >= f.last_lsn THEN excluded.\($0) ELSE f.\($0) END" }
         return CloneStatement(
             sql: """
-                INSERT INTO perch.merge_finding AS f (digest, "table", key, reason, "column", is_open, saved,
-                  moved_from_table, moved_from_key, first_lsn, last_lsn, xid, count, operation, canary, stable, committed_at)
+                INSERT INTO perch.merge_finding AS f (digest, "table", key, reason, "column", is_open, saved, live, stable,
+                  counterpart_table, counterpart_key, moved_from_table, moved_from_key, first_lsn, last_lsn, xid, count,
+                  committed_at)
                 SELECT \(digest("v.c0 || ' ' || v.c2 || ' ' || coalesce(v.c3, '')", "v.c1")),
                   \(types.indices.map { "v.c\($0)" }.joined(separator: ", "))
                 FROM \(list.from) ORDER BY v.n
                 ON CONFLICT (digest) DO UPDATE SET is_open = f.is_open OR excluded.is_open,
                   saved = coalesce(f.saved, excluded.saved),
                   moved_from_table = coalesce(f.moved_from_table, excluded.moved_from_table),
-                  moved_from_key = coalesce(f.moved_from_key, excluded.moved_from_key), last_lsn = excluded.last_lsn,
-                  xid = excluded.xid, count = f.count + excluded.count, operation = excluded.operation,
-                  canary = coalesce(excluded.canary, f.canary), stable = coalesce(excluded.stable, f.stable),
-                  committed_at = excluded.committed_at
+                  moved_from_key = coalesce(f.moved_from_key, excluded.moved_from_key),
+                  first_lsn = least(f.first_lsn, excluded.first_lsn), count = f.count + excluded.count,
+                  \(last.joined(separator: ", "))
                 """, parameters: try list.parameters(), rows: findings.count)
     }
 }

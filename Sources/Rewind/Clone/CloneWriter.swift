@@ -22,12 +22,12 @@ struct CloneWriter: Sendable {
     /// The constraint that a batch broke.
     struct Refusal: Error { var error: ServerError }
 
-    /// - Parameter extras: of the findings, by their place in the batch; see ``FindingExtra``.
+    /// - Parameter committedAt: by commit LSN, milliseconds since 1970; of the batch's transactions.
     /// - Throws: ``Refusal`` when the database does not take it, and then nothing was done; ``Failure`` when a statement
     ///   does not find its rows; ``PostgresError``.
-    func write(_ batch: NetBatch, _ extras: [FindingExtra]) async throws {
+    func write(_ batch: NetBatch, committedAt: [UInt64: Int64]) async throws {
         var statements = try rows(batch.tables)
-        statements += try CloneState.statements(batch.state, extras)
+        statements += try CloneState.statements(batch.state, committedAt: committedAt)
         statements.append(CloneStatement(sql: "SET CONSTRAINTS ALL IMMEDIATE", parameters: [], rows: nil))
         let pipeline =
             [("BEGIN", []), ("SET CONSTRAINTS ALL DEFERRED", [])] + statements.map { ($0.sql, $0.parameters) }

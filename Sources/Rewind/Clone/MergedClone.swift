@@ -101,8 +101,13 @@ struct MergedClone {
         _ transactions: ArraySlice<RecordedTransaction>, _ sources: ArraySlice<SourceTransaction>, refused: [RowID]
     ) async throws {
         let batch = try await merged(sources, refused: refused)
-        let extras = FindingExtra.of(batch.state.findings, transactions, sources, schema, engine)
-        try await writer.write(batch, extras)
+        var committedAt: [UInt64: Int64] = [:]
+        if !batch.state.findings.isEmpty {
+            for transaction in transactions {
+                committedAt[transaction.commitLSN.rawValue] = transaction.committedAt.millisecondsSince1970
+            }
+        }
+        try await writer.write(batch, committedAt: committedAt)
         engine.commit(batch)
         for kept in batch.state.quarantined { keptOut[kept.transaction.commitLSN] = kept.reasons }
     }

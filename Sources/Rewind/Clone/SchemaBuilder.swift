@@ -99,11 +99,13 @@ struct SchemaBuilder {
                         table.columns.contains { $0.number == number && added.contains($0.name) }
                     }
             } || table.columns.contains { added.contains($0.name) && $0.hasOwnCheck }
+        let excluded = catalogue.excluded[table.id] ?? []
         return TableSchema(
             id: table.id, name: table.name.description,
             columns: table.columns.map { .init(name: $0.name, addition: $0.addition) }, key: table.key,
             root: table.root.flatMap { catalogue.tables[$0] }.map { TableID(rawValue: $0.oid) },
-            uniques: indexes[table.id] ?? [], foreignKeys: references[table.id] ?? [], hasChecks: hasChecks)
+            uniques: indexes[table.id] ?? [], foreignKeys: references[table.id] ?? [], hasChecks: hasChecks,
+            excluded: excluded.compactMap { table.position($0) })
     }
 }
 

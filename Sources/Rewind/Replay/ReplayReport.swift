@@ -104,7 +104,7 @@ struct ReplayReport {
                 let lines = try await CloneState.report(connection, after: last, limit: Self.page)
                 guard let end = lines.last else { break }
                 last = end.number
-                try file.append(lines.map { entry($0.finding, $0.extra) })
+                try file.append(lines.map { entry($0.finding, committedAt: $0.committedAt) })
             }
             try await count(connection)
         } catch let failure as Failure {
@@ -117,16 +117,16 @@ struct ReplayReport {
 
     // MARK: Entries
 
-    private mutating func entry(_ finding: Merge.Finding, _ extra: FindingExtra) -> QuarantinedChange {
+    private mutating func entry(_ finding: Merge.Finding, committedAt: Int64) -> QuarantinedChange {
         defer { nextID += 1 }
         let table = schema[finding.row.table]
-        let stable = extra.stable.map(table.shown)
         return QuarantinedChange(
             id: nextID, reason: QuarantinedChange.Reason(finding.reason), origin: .stable,
-            table: table.name.description, operation: extra.operation, key: table.shownKey(finding.row), row: stable,
+            table: table.name.description, operation: finding.operation, key: table.shownKey(finding.row),
+            row: finding.stable.map(table.shown),
             commitLSN: LogSequenceNumber(rawValue: finding.lastCommitLSN).description, xid: finding.xid,
-            committedAt: extra.committedAt, detail: QuarantinedChange.Reason(finding.reason).sentence(finding.column),
-            column: finding.column, before: finding.saved.map(table.shown), canary: extra.canary.map(table.shown),
+            committedAt: committedAt, detail: QuarantinedChange.Reason(finding.reason).sentence(finding.column),
+            column: finding.column, before: finding.saved.map(table.shown), canary: finding.live.map(table.shown),
             isOpen: finding.isOpen && decides, count: finding.count)
     }
 
@@ -166,6 +166,16 @@ struct ReplayReport {
             operation: operation, key: key, row: new.map { relation.named($0) },
             commitLSN: transaction.commitLSN.description, xid: transaction.xid,
             committedAt: transaction.committedAt.millisecondsSince1970, detail: detail)
+    }
+}
+
+extension Merge.Finding {
+    /// What was done to the row: by stable's statement, or in the restored data because of another row's.
+    fileprivate var operation: String {
+        if row.key.isEmpty { return "TRUNCATE" }
+        if let stable, !stable.isEmpty { return live == nil ? "INSERT" : "UPDATE" }
+        let gaveWay = counterpart != nil || reason == .check || reason == .constraint
+        return gaveWay ? saved == nil ? "INSERT" : "UPDATE" : "DELETE"
     }
 }
 

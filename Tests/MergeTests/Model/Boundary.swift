@@ -14,12 +14,26 @@ struct Writers: Sendable {
     private(set) var rows: [RowID: Row] = [:]
     /// Who deleted a row that is not in live, and who had inserted it.
     private(set) var deleted: [RowID: (by: Origin, insertedBy: Origin?)] = [:]
+    /// Which transaction wrote a row last, or took it away.
+    private var last: [RowID: UInt32] = [:]
+    private var emptied: [TableID: UInt32] = [:]
 
     private func made(_ row: Merge.Row, by origin: Origin) -> Row {
         Row(columns: Dictionary(uniqueKeysWithValues: row.indices.map { ($0, origin) }), insertedBy: origin)
     }
 
-    mutating func note(_ changes: [LoggedChange], by origin: Origin, before: ModelDatabase) {
+    /// nil for a row that nobody has written since the beginning.
+    func xid(_ id: RowID) -> UInt32? {
+        [last[id], emptied[id.table]].compactMap(\.self).max()
+    }
+
+    /// - Parameter xid: of the transaction, which are numbered in their order.
+    mutating func note(_ changes: [LoggedChange], by origin: Origin, xid: UInt32, before: ModelDatabase) {
+        for logged in changes {
+            last[logged.id] = xid
+            if let from = logged.from { last[from] = xid }
+            if case .truncate(let tables) = logged.change { for table in tables { emptied[table] = xid } }
+        }
         var live: [RowID: Merge.Row] = [:]
         func old(_ id: RowID) -> Merge.Row? { live[id] ?? before[id] }
         let world = before.world
@@ -116,6 +130,14 @@ extension ModelClone {
             }
         }
         if let violation = database.violation { return "P3: \(violation)" }
+        return nil
+    }
+
+    /// Who a tainted row says has written it last, which heal relies on: nobody but its last writer.
+    func misnamed(_ writers: Writers) -> String? {
+        for record in state.taints.values where record.xid != 0 && record.xid != writers.xid(record.row) {
+            return "\(record.row) was not written by \(record.xid) but \(writers.xid(record.row) ?? 0)"
+        }
         return nil
     }
 

@@ -34,6 +34,8 @@ struct History {
     private var pending: [SourceTransaction] = []
     private var number: UInt64 = 1
     private(set) var healed = 0
+    /// Rows of the largest heal transaction.
+    private(set) var grouped = 0
     private(set) var reloads = 0
     private(set) var maxRounds = 0
     private(set) var operations = 0
@@ -63,7 +65,7 @@ struct History {
     mutating func play() throws {
         let length = 5 + generator.random.below(12)
         while steps.count < length {
-            if generator.random.chance(8) { try healOne() }
+            if generator.random.chance(8) { try healGroup() }
             try step()
         }
         try flush()
@@ -77,8 +79,8 @@ struct History {
         let run = live.run(transaction, &forms[origin, default: [:]])
         var step = HistoryStep(transaction: transaction, origin: origin, run: run)
         if run.committed, !run.changes.isEmpty {
-            writers.note(run.changes, by: origin, before: before)
             let source = next(transaction.origin, run.changes.map(\.change))
+            writers.note(run.changes, by: origin, xid: source.xid, before: before)
             step.source = source
             (step.findings, step.isQuarantined) = try take(source, movesLiveOnly: origin == .canary)
         }
@@ -107,6 +109,7 @@ struct History {
         maxRounds = max(maxRounds, clone.rounds)
         let isQuarantined = !net.state.quarantined.isEmpty
         try require(clone.broken(live))
+        try require(clone.misnamed(writers))
         if world.policy.mode != .cascade { try require(clone.lost(writers, live)) }
         if movesLiveOnly || isQuarantined { try require(clone.moved(since: before)) }
         if generator.random.chance(10) { try clone.reload() }
@@ -146,7 +149,10 @@ struct History {
             }
             if a.database.copies[table] ?? [:] != b.database.copies[table] ?? [:] { return "P5: copies of \(table)" }
         }
-        if a.state != b.state { return "P5: the states differ: \(a.state) \(b.state)" }
+        if a.state != b.state {
+            let taints = Set(a.state.taints.values).symmetricDifference(b.state.taints.values)
+            return "P5: the states differ: \(taints.map { "\($0.row) \(shown($0.live)) \($0.xid)" }.sorted())"
+        }
         if a.report != b.report {
             let own = Set(a.report.values).symmetricDifference(b.report.values)
             return "P5: the reports differ: \(own.map { "\($0)" }.sorted())"
@@ -157,24 +163,36 @@ struct History {
 
     // MARK: Heal
 
-    /// Brings one row of live back to the clone's, if live's constraints allow that by itself.
-    private mutating func healOne() throws {
-        let tainted = clone.state.taints.keys.filter { clone.state.emptied[$0.table] == nil }.sorted()
+    /// Brings a row or two of live back to the clone's, with all that they need: live has to be consistent after it.
+    private mutating func healGroup() throws {
+        let tainted = (clone.state.taints.keys.sorted() + clone.state.copies.keys.sorted())
+            .filter { clone.state.emptied[$0.table] == nil }
         guard !tainted.isEmpty else { return }
-        let id = generator.random.pick(tainted)
+        let seeds = Set((0..<(1 + generator.random.below(2))).map { _ in generator.random.pick(tainted) }).sorted()
+        let group = clone.engine.closure(of: seeds) ?? []
         let before = live
         live.log = []
-        heal(id)
-        if live.violation != nil {
-            live = before
-            return
+        for id in group {
+            if world.tables[id.table]!.isKeyless { healCopies(id) } else { heal(id) }
         }
+        if let violation = live.violation { try require("P7: \(violation) in live after heal of \(group)") }
         let changes = live.log
         live.log = []
-        healed += 1
-        writers.note(changes, by: .heal, before: before)
-        _ = try take(next(.heal, changes.map(\.change)), movesLiveOnly: true)
-        if live[id] != clone.database[id] { try require("P7: \(id) differs after heal") }
+        healed += group.count
+        grouped = max(grouped, group.count)
+        let source = next(.heal, changes.map(\.change))
+        writers.note(changes, by: .heal, xid: source.xid, before: before)
+        _ = try take(source, movesLiveOnly: true)
+        for id in group where live[id] != clone.database[id] { try require("P7: \(id) differs after heal") }
+    }
+
+    private mutating func healCopies(_ id: RowID) {
+        guard let count = clone.state.copies[id]?.count else { return }
+        for _ in 0..<abs(count) {
+            let change: Change = count > 0 ? .delete(id.table, old: .full(id.key)) : .insert(id.table, new: id.key)
+            live.log.append(.init(change: change, id: id, assigned: [:]))
+        }
+        live.force(copies: (live.copies[id.table]?[id.key] ?? 0) - count, of: id)
     }
 
     private mutating func heal(_ id: RowID) {
@@ -205,14 +223,7 @@ struct History {
         try clone.unfold()
         live.log = []
         for id in clone.state.taints.keys.sorted() { heal(id) }
-        for (id, record) in clone.state.copies.sorted(by: { $0.key < $1.key }) {
-            for _ in 0..<abs(record.count) {
-                let change: Change =
-                    record.count > 0 ? .delete(id.table, old: .full(id.key)) : .insert(id.table, new: id.key)
-                live.log.append(.init(change: change, id: id, assigned: [:]))
-            }
-            live.force(copies: (live.copies[id.table]?[id.key] ?? 0) - record.count, of: id)
-        }
+        for id in clone.state.copies.keys.sorted() { healCopies(id) }
         let changes = live.log.map(\.change)
         live.log = []
         if !changes.isEmpty { _ = try clone.merge([next(.heal, changes)]) }

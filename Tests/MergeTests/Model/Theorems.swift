@@ -16,7 +16,10 @@ struct Tally: Sendable {
     /// Differing rows that were only excused because they hang on others by a foreign key.
     var hanging = 0
     var quarantined = 0
+    /// Rows.
     var healed = 0
+    /// Rows of the largest heal transaction.
+    var grouped = 0
     var reloads = 0
     var maxRounds = 0
     var reasons: [Finding.Reason: Int] = [:]
@@ -34,6 +37,7 @@ struct Tally: Sendable {
         hanging += other.hanging
         quarantined += other.quarantined
         healed += other.healed
+        grouped = max(grouped, other.grouped)
         reloads += other.reloads
         maxRounds = max(maxRounds, other.maxRounds)
         reasons.merge(other.reasons) { $0 + $1 }
@@ -87,7 +91,7 @@ extension History {
         if !differing.isEmpty { tally.withDifferences = 1 }
         for (finding, _) in contacts { tally.reasons[finding.reason, default: 0] += 1 }
         tally.quarantined = steps.filter(\.isQuarantined).count
-        (tally.healed, tally.reloads, tally.maxRounds) = (healed, reloads, maxRounds)
+        (tally.healed, tally.grouped, tally.reloads, tally.maxRounds) = (healed, grouped, reloads, maxRounds)
         if !shadow.diverged {
             tally.withoutDivergence = 1
             if report.isEmpty {
