@@ -66,7 +66,7 @@ let package = Package(
         library("Postgres", ["CLibPQ"]),
         library("Policies", ["Releases", yams]),
         library("Triggers", ["Releases", crypto]),
-        library("Rewind", ["Postgres", "Releases", "Ports", "CPosix", subprocess, system, logging]),
+        library("Rewind", ["Merge", "Postgres", "Releases", "Ports", "CPosix", subprocess, system, logging]),
         library("Evidence", ["Releases", "Ports", "Traffic", logging]),
         library("Router", ["Traffic", "Analysis", "CPosix", logging] + nio),
         library(
@@ -110,7 +110,8 @@ let package = Package(
                 httpClient,
             ] + nio),
         tests(
-            "RewindTests", ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", "CPosix", logging, system]),
+            "RewindTests",
+            ["Rewind", "Merge", "Postgres", "PostgresSupport", "Ports", "Releases", "CPosix", logging, system]),
         tests(
             "ControllerTests",
             [

@@ -71,6 +71,25 @@ package struct Finding: Hashable, Sendable, Codable {
     package var xid: UInt32
     package var count: Int
 
+    package init(
+        row: RowID, reason: Reason, column: String?, isOpen: Bool, saved: Row?, live: Row?, stable: Row?,
+        counterpart: RowID?, movedFrom: RowID?, firstCommitLSN: UInt64, lastCommitLSN: UInt64, xid: UInt32, count: Int
+    ) {
+        self.row = row
+        self.reason = reason
+        self.column = column
+        self.isOpen = isOpen
+        self.saved = saved
+        self.live = live
+        self.stable = stable
+        self.counterpart = counterpart
+        self.movedFrom = movedFrom
+        self.firstCommitLSN = firstCommitLSN
+        self.lastCommitLSN = lastCommitLSN
+        self.xid = xid
+        self.count = count
+    }
+
     /// What was first stays, what was last is noted. The same for any grouping of the findings into batches. What is
     /// listed again under a new key comes late and is old.
     package mutating func absorb(_ other: Finding) {

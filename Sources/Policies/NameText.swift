@@ -200,3 +200,12 @@ func environmentName(_ text: String) throws(Misread) -> String {
     }
     return name
 }
+
+/// A table with its schema, as the database has their names: `public.accounts`.
+func tableName(_ text: String) throws(Misread) -> String {
+    let parts = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty }), !text.utf8.contains(0) else {
+        throw Misread("must name tables with their schema, not \(quoted(text))", hint: "write public.\(text)")
+    }
+    return text
+}

@@ -23,6 +23,10 @@ extension PolicyReader {
         let rollback = self.section(section, "rollback")
         set(&database.rollback.mode, rollback, "mode", word(Policy.DataRollback.Mode.self))
         set(&database.rollback.writes, rollback, "writes", word(Policy.DataRollback.Writes.self))
+        set(&database.rollback.merge, rollback, "merge", word(Policy.DataRollback.Conflicts.self))
+        set(&database.rollback.unattributed, rollback, "unattributed", word(Policy.DataRollback.Unattributed.self))
+        set(&database.rollback.canaryRow, rollback, "canary_row", word(Policy.DataRollback.CanaryRow.self))
+        readColumns(&database.rollback.columns, rollback)
         set(&database.rollback.freeze, rollback, "freeze", span(from: .milliseconds(1), to: .seconds(60)))
         set(&database.rollback.reconnect, rollback, "reconnect", word(Policy.DataRollback.Reconnect.self))
         set(&database.rollback.keepBefore, rollback, "keep_before", span(from: .zero))
@@ -33,5 +37,28 @@ extension PolicyReader {
                 hint: "write snapshot: {mode: dump}, or rollback: {mode: keep} to leave the data as it is")
         }
         return database
+    }
+
+    /// Table -> column -> rule.
+    private mutating func readColumns(
+        _ target: inout [String: [String: Policy.DataRollback.ColumnRule]], _ rollback: Section
+    ) {
+        let path = rollback.path(of: "columns")
+        guard let written = rollback.entries["columns"], let tables = entries(of: written.value, path: path) else {
+            return
+        }
+        target = [:]
+        for table in tables {
+            let tablePath = "\(path).\(table.key)"
+            let name = Located(place: table.place, content: .text(table.key))
+            guard let name = read(name, path: path, tableName),
+                let columns = entries(of: table.value, path: tablePath)
+            else { continue }
+            for column in columns {
+                let rule = read(
+                    column.value, path: "\(tablePath).\(column.key)", word(Policy.DataRollback.ColumnRule.self))
+                if let rule { target[name, default: [:]][column.key] = rule }
+            }
+        }
     }
 }

@@ -119,6 +119,18 @@ extension PolicyFile {
                 let rollback = database.rollback
                 yaml.key("mode", rollback.mode.rawValue, "replay: snapshot plus recorded writes; keep: the data stays")
                 yaml.key("writes", rollback.writes.rawValue, "whose writes are replayed: stable or all")
+                yaml.key("merge", rollback.merge.rawValue, "nonconflict, nocascade, force or cascade")
+                yaml.key("unattributed", rollback.unattributed.rawValue, "neither role's: stable, canary or hold")
+                yaml.key("canary_row", rollback.canaryRow.rawValue, "keep or drop one that stable changed")
+                if rollback.columns.isEmpty {
+                    yaml.key("columns", "{}", "public.accounts: {balance: add}; overwrite, add, hold, stamp or follow")
+                } else {
+                    yaml.map("columns", "what a column gets that both wrote") { yaml in
+                        for (table, rules) in rollback.columns.sorted(by: { $0.key < $1.key }) {
+                            yaml.key(yamlText(table), flowMap(rules.mapValues(\.rawValue)))
+                        }
+                    }
+                }
                 yaml.key("freeze", "\(rollback.freeze)", "longest time requests are held, at most 60s")
                 yaml.key(
                     "reconnect", rollback.reconnect.rawValue, "restart or probe the stable instances after the switch")

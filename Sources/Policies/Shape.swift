@@ -21,7 +21,9 @@ enum Shape {
         ],
         "database.snapshot": ["mode"],
         "database.recording": ["budget"],
-        "database.rollback": ["mode", "writes", "freeze", "reconnect", "keep_before"],
+        "database.rollback": [
+            "mode", "writes", "merge", "unattributed", "canary_row", "columns", "freeze", "reconnect", "keep_before",
+        ],
         "watch": [
             "minimum_requests", "minimum_failures", "false_alarms", "no_data", "shared_incident", "settle", "errors",
             "latency", "routes", "metrics",

@@ -56,23 +56,58 @@ package struct RecordingStatus: Hashable, Sendable, Codable {
     }
 }
 
-/// A change that was kept out of the data, with why.
-package struct QuarantinedChange: Hashable, Sendable, Codable {
+/// A write of the canary that was kept out of the data, or a write of stable that met one.
+package struct QuarantinedChange: Hashable, Sendable {
     package enum Reason: String, Hashable, Sendable, Codable {
-        /// The canary wrote it.
+        /// The canary wrote it; it is not in the data.
         case canaryWrite
-        /// Stable changed a row that the canary had changed: its image carries the canary's values.
+        /// Stable changed a row that the canary had changed, and the row as a whole was left as it was without the canary.
         case bothWrote
-        /// Stable inserted a key that the restored data still has.
-        case insertExists
-        /// Stable changed a row that only the canary had made.
-        case updateMissing
-        /// A row it refers to is the canary's.
+        /// A row it refers to is the canary's, and it was taken out.
         case foreignKey
-        /// A unique value is taken.
+        /// Its transaction met a write of the canary's and was kept out as a whole.
+        case transactionKeptOut
+
+        // Stable's writes that are in the data:
+
+        /// Stable inserted a key that the restored data still had: stable's row replaced that one.
+        case insertExists
+        /// Stable changed a row that only the canary had made: it is in the data as it was in live.
+        case updateMissing
+        /// The same, and the policy says `canary_row: drop`: it is not in the data.
+        case dropped
+        /// Stable changed a value that the canary had changed: the data has stable's.
+        case overwritten
+        /// The same; the value without the canary moved by stable's difference.
+        case added
+        /// The same, but the values cannot be added: the data has stable's.
+        case addImpossible
+        /// The rule `hold`: the data has stable's value, a person decides.
+        case held
+        /// Stable's statement left a value of the canary's as it was, or wrote the same: the data has the one before.
+        case kept
+        /// Stable deleted a row that the canary had changed.
+        case deleteModified
+        /// Two rows had the same unique value; this one has live's.
         case unique
-        /// A CHECK, NOT NULL or other constraint of the restored data refused it.
+        /// A row that refers to it is stable's, so this row of the canary's is in the data.
+        case foreignKeyParent
+        /// What it referred to is gone; it refers to what it does in live, or is gone as in live.
+        case foreignKeyChild
+        /// What it referred to went, so the database's own action was done: cascade or set null.
+        case foreignKeyAction
+        /// The database changed it in live because of a row it does not refer to without the canary: it was left alone.
+        case spared
+        /// Stable gave the row another key.
+        case moved
+        /// A CHECK or NOT NULL refused the merged row; it is as in live.
+        case check
+        /// Another constraint of the restored data refused it; it is as in live.
         case constraint
+        /// Written by nobody's role, and the policy says `hold`.
+        case unattributed
+        /// A value that had been taken out came back with a late write of stable's.
+        case writeback
     }
     package var id: Int
     package var reason: Reason
@@ -88,10 +123,22 @@ package struct QuarantinedChange: Hashable, Sendable, Codable {
     /// Milliseconds since 1970.
     package var committedAt: Int64
     package var detail: String
+    /// The column it is about; nil when it is the whole row.
+    package var column: String?
+    /// The row as it was without the canary; nil when there was none, or it is not known.
+    package var before: [String: String?]?
+    /// The row as the canary had left it.
+    package var canary: [String: String?]?
+    /// A person has to decide.
+    package var isOpen: Bool
+    /// So many writes of the same row for the same reason.
+    package var count: Int
 
     package init(
         id: Int, reason: Reason, origin: Arm, table: String, operation: String, key: [String: String?],
-        row: [String: String?]?, commitLSN: String, xid: UInt32, committedAt: Int64, detail: String
+        row: [String: String?]?, commitLSN: String, xid: UInt32, committedAt: Int64, detail: String,
+        column: String? = nil, before: [String: String?]? = nil, canary: [String: String?]? = nil,
+        isOpen: Bool = false, count: Int = 1
     ) {
         self.id = id
         self.reason = reason
@@ -104,6 +151,33 @@ package struct QuarantinedChange: Hashable, Sendable, Codable {
         self.xid = xid
         self.committedAt = committedAt
         self.detail = detail
+        self.column = column
+        self.before = before
+        self.canary = canary
+        self.isOpen = isOpen
+        self.count = count
+    }
+}
+
+extension QuarantinedChange: Codable {
+    /// What only a merge tells may be missing.
+    package init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            id: try values.decode(Int.self, forKey: .id), reason: try values.decode(Reason.self, forKey: .reason),
+            origin: try values.decode(Arm.self, forKey: .origin), table: try values.decode(String.self, forKey: .table),
+            operation: try values.decode(String.self, forKey: .operation),
+            key: try values.decode([String: String?].self, forKey: .key),
+            row: try values.decodeIfPresent([String: String?].self, forKey: .row),
+            commitLSN: try values.decode(String.self, forKey: .commitLSN),
+            xid: try values.decode(UInt32.self, forKey: .xid),
+            committedAt: try values.decode(Int64.self, forKey: .committedAt),
+            detail: try values.decode(String.self, forKey: .detail),
+            column: try values.decodeIfPresent(String.self, forKey: .column),
+            before: try values.decodeIfPresent([String: String?].self, forKey: .before),
+            canary: try values.decodeIfPresent([String: String?].self, forKey: .canary),
+            isOpen: try values.decodeIfPresent(Bool.self, forKey: .isOpen) ?? false,
+            count: try values.decodeIfPresent(Int.self, forKey: .count) ?? 1)
     }
 }
 

@@ -24,7 +24,7 @@ package struct SnapshotSummary: Hashable, Sendable, Codable {
 }
 
 /// The result of a data rollback.
-package struct RewindSummary: Hashable, Sendable, Codable {
+package struct RewindSummary: Hashable, Sendable {
     /// `replay` or `keep`.
     package var mode: String
     package var stableTransactionsReplayed: Int
@@ -32,8 +32,14 @@ package struct RewindSummary: Hashable, Sendable, Codable {
     package var canaryTransactionsKeptOut: Int
     /// Rows in quarantine because the canary wrote them.
     package var canaryRowsQuarantined: Int
-    /// Stable changes in quarantine, with their reasons in `perch quarantine`.
+    /// Rows and columns of stable's that met a write of the canary's, with their reasons in `perch quarantine`.
     package var conflictsQuarantined: Int
+    /// Rows that both wrote and that were put together column by column.
+    package var rowsMerged: Int
+    /// Entries of the quarantine that a person has to decide.
+    package var decisionsOpen: Int
+    /// Transactions of stable that were kept out as a whole (`merge: cascade`).
+    package var stableTransactionsKeptOut: Int
     package var tablesVerified: Int
     package var rowsVerified: Int64
     /// Requests were held this long.
@@ -46,7 +52,8 @@ package struct RewindSummary: Hashable, Sendable, Codable {
     package init(
         mode: String, stableTransactionsReplayed: Int = 0, changesReplayed: Int = 0,
         canaryTransactionsKeptOut: Int = 0, canaryRowsQuarantined: Int = 0, conflictsQuarantined: Int = 0,
-        tablesVerified: Int = 0, rowsVerified: Int64 = 0, heldMilliseconds: Int64 = 0, previousDatabase: String = "",
+        rowsMerged: Int = 0, decisionsOpen: Int = 0, stableTransactionsKeptOut: Int = 0, tablesVerified: Int = 0,
+        rowsVerified: Int64 = 0, heldMilliseconds: Int64 = 0, previousDatabase: String = "",
         notUndone: [String] = []
     ) {
         self.mode = mode
@@ -55,10 +62,35 @@ package struct RewindSummary: Hashable, Sendable, Codable {
         self.canaryTransactionsKeptOut = canaryTransactionsKeptOut
         self.canaryRowsQuarantined = canaryRowsQuarantined
         self.conflictsQuarantined = conflictsQuarantined
+        self.rowsMerged = rowsMerged
+        self.decisionsOpen = decisionsOpen
+        self.stableTransactionsKeptOut = stableTransactionsKeptOut
         self.tablesVerified = tablesVerified
         self.rowsVerified = rowsVerified
         self.heldMilliseconds = heldMilliseconds
         self.previousDatabase = previousDatabase
         self.notUndone = notUndone
+    }
+}
+
+extension RewindSummary: Codable {
+    /// What only a merge tells may be missing.
+    package init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        func number(_ key: CodingKeys) throws -> Int { try values.decodeIfPresent(Int.self, forKey: key) ?? 0 }
+        self.init(
+            mode: try values.decode(String.self, forKey: .mode),
+            stableTransactionsReplayed: try number(.stableTransactionsReplayed),
+            changesReplayed: try number(.changesReplayed),
+            canaryTransactionsKeptOut: try number(.canaryTransactionsKeptOut),
+            canaryRowsQuarantined: try number(.canaryRowsQuarantined),
+            conflictsQuarantined: try number(.conflictsQuarantined), rowsMerged: try number(.rowsMerged),
+            decisionsOpen: try number(.decisionsOpen),
+            stableTransactionsKeptOut: try number(.stableTransactionsKeptOut),
+            tablesVerified: try number(.tablesVerified),
+            rowsVerified: try values.decode(Int64.self, forKey: .rowsVerified),
+            heldMilliseconds: try values.decode(Int64.self, forKey: .heldMilliseconds),
+            previousDatabase: try values.decode(String.self, forKey: .previousDatabase),
+            notUndone: try values.decode([String].self, forKey: .notUndone))
     }
 }

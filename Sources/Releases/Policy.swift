@@ -133,7 +133,30 @@ package struct Policy: Hashable, Sendable, Codable {
         package var reconnect: Reconnect = .restart
         /// How long the database as it was before the rollback is kept.
         package var keepBefore: Span = .hours(24 * 7)
+        /// What a write of stable's that cannot be put together with the canary's comes to.
+        package var merge: Conflicts = .nonconflict
+        /// Whose a transaction of neither role is.
+        package var unattributed: Unattributed = .stable
+        /// What becomes of a row that only the canary had made once stable changes it.
+        package var canaryRow: CanaryRow = .keep
+        /// Table -> column -> what the column gets when both changed it. Tables by schema and name.
+        package var columns: [String: [String: ColumnRule]] = [:]
         package init() {}
+
+        /// `nonconflict`: live wins for the row or column in conflict, a person looks later. `nocascade`: the same, but the
+        /// rollback waits for the person. `force`: the same, and nobody needs to look. `cascade`: stable's transaction is
+        /// kept out as a whole, with those that build on it.
+        package enum Conflicts: String, Hashable, Sendable, Codable, CaseIterable {
+            case nonconflict, nocascade, force, cascade
+        }
+        /// `hold`: stable's, and every row of it is to be looked at.
+        package enum Unattributed: String, Hashable, Sendable, Codable, CaseIterable { case stable, canary, hold }
+        package enum CanaryRow: String, Hashable, Sendable, Codable, CaseIterable { case keep, drop }
+        /// `overwrite`: stable's value. `add`: the value without the canary plus stable's difference. `hold`: stable's, and
+        /// a person looks. `stamp`: stable's, not worth a line. `follow`: always live's.
+        package enum ColumnRule: String, Hashable, Sendable, Codable, CaseIterable {
+            case overwrite, add, hold, stamp, follow
+        }
 
         /// `replay`: snapshot plus recorded writes replace the live data. `keep`: the data stays as it is.
         package enum Mode: String, Hashable, Sendable, Codable, CaseIterable { case replay, keep }

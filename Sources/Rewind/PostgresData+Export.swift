@@ -65,6 +65,8 @@ enum RecordingExport {
         var commitLSN: LogSequenceNumber
         var xid: UInt32
         var origin: Arm
+        /// Neither role's; left out where one wrote.
+        var unattributed: Bool?
         var committedAt: String
         var operation: String
         var schema: String?
@@ -84,6 +86,7 @@ enum RecordingExport {
             commitLSN = transaction.commitLSN
             xid = transaction.xid
             origin = transaction.origin
+            unattributed = transaction.isUnattributed ? true : nil
             committedAt = Date(
                 timeIntervalSince1970: Double(transaction.committedAt.millisecondsSince1970) / 1_000
             ).formatted(
@@ -92,7 +95,7 @@ enum RecordingExport {
         }
 
         enum CodingKeys: String, CodingKey {
-            case xid, origin, operation, schema, table, tables, key, old, row, unchanged, command
+            case xid, origin, unattributed, operation, schema, table, tables, key, old, row, unchanged, command
             case commitLSN = "commit_lsn"
             case committedAt = "committed_at"
         }

@@ -22,7 +22,8 @@ extension PostgresData {
         }
         try await startOver(release, admin)
         let run = SnapshotRun(
-            release: release, canaryRole: database.canaryRole, folder: folder, admin: admin,
+            release: release, canaryRole: database.canaryRole, stableRole: try stableRole(database), folder: folder,
+            admin: admin,
             recorderSettings: recorderSettings(database), logger: logger, progress: progress)
         do throws(Failure) {
             return try await run.run { [self] recorder in keep(recorder) }.summary
@@ -38,6 +39,17 @@ extension PostgresData {
             }
             throw error
         }
+    }
+
+    /// - Returns: nil when writes of neither role count as stable's anyway.
+    private func stableRole(_ database: Policy.Database) throws(Failure) -> String? {
+        guard database.rollback.unattributed != .stable else { return nil }
+        guard let role = try settings(database.url).parameters["user"] else {
+            throw Failure(
+                "database.url names no user, so writes of neither role cannot be told from stable's",
+                hint: "name the user in the URL, or write rollback: {unattributed: stable}")
+        }
+        return role
     }
 
     /// - Returns: false when the recording has ended for ever.

@@ -185,6 +185,14 @@ struct MistakeTests {
             ("database: {recording: {budget: 9999999TiB}}", "2:32: budget is too large, '9999999TiB'"),
             ("database: {rollback: {freeze: 61s}}", "2:31: freeze must be at most 1m, not '61s'"),
             (
+                "database: {rollback: {columns: {accounts: {balance: add}}}}",
+                "2:33: columns must name tables with their schema, not 'accounts'\nhint: write public.accounts"
+            ),
+            (
+                "database: {rollback: {columns: {public.accounts: {balance: ad}}}}",
+                "2:60: balance must be overwrite, add, hold, stamp or follow, not 'ad'\nhint: did you mean 'add'?"
+            ),
+            (
                 "database: {rollback: {mode: reply}}",
                 "2:29: mode must be replay or keep, not 'reply'\nhint: did you mean 'replay'?"
             ),

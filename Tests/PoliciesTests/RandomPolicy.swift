@@ -94,6 +94,15 @@ private func randomDatabase(_ random: inout SeededGenerator) -> Policy.Database 
     database.snapshot =
         database.rollback.mode == .replay ? .dump : Policy.SnapshotMode.allCases.randomElement(using: &random)!
     database.rollback.writes = Policy.DataRollback.Writes.allCases.randomElement(using: &random)!
+    database.rollback.merge = Policy.DataRollback.Conflicts.allCases.randomElement(using: &random)!
+    database.rollback.unattributed = Policy.DataRollback.Unattributed.allCases.randomElement(using: &random)!
+    database.rollback.canaryRow = Policy.DataRollback.CanaryRow.allCases.randomElement(using: &random)!
+    for table in ["public.accounts", "Odd Schema.ta:ble", "no.on"] where Bool.random(using: &random) {
+        for column in ["balance", "null", "a \"b\""] {
+            let rule = Policy.DataRollback.ColumnRule.allCases.randomElement(using: &random)!
+            database.rollback.columns[table, default: [:]][column] = rule
+        }
+    }
     database.rollback.freeze = .milliseconds(Int64.random(in: 1...60_000, using: &random))
     database.rollback.reconnect = Policy.DataRollback.Reconnect.allCases.randomElement(using: &random)!
     database.rollback.keepBefore = Bool.random(using: &random) ? .zero : someSpan(&random)

@@ -33,6 +33,7 @@ struct RenderTests {
             var (policy, other) = (randomPolicy(&random), randomPolicy(&random))
             // Maps of free names merge, so only there the other policy may show through.
             (other.platform.process.environment, other.cohort.includeHeaders) = ([:], [:])
+            other.database?.rollback.columns = [:]
             (other.watch.latency.max, policy.database) = ([], other.database == nil ? nil : policy.database)
             let defaults = PolicyFile.render(other).replacing(
                 "\nservice: \(other.service)", with: "", maxReplacements: 1

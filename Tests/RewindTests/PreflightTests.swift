@@ -56,6 +56,26 @@ import Testing
         }
     }
 
+    @Test func `a rule for a column that is not there, or that it does not fit, is found by name`() async throws {
+        let service = try await RecordedService(
+            "create table orders (id int primary key, total text, made timestamptz); create table notes (line text)")
+        for (table, column, rule, words) in [
+            ("public.order", "total", Policy.DataRollback.ColumnRule.hold, "public.order, which is not"),
+            ("public.orders", "sum", .hold, "public.orders has no column sum"),
+            ("public.orders", "total", .add, "public.orders.total cannot be added"),
+            ("public.orders", "id", .follow, "public.orders.id cannot follow live"),
+            ("public.notes", "line", .hold, "public.notes has no key"),
+        ] {
+            var policy = service.policy
+            policy.database?.rollback.columns = [table: [column: rule]]
+            let finding = found(await service.data().preflight(policy), "merge")
+            #expect(finding?.level == .failure && finding?.message.contains(words) == true, "\(words)")
+        }
+        var policy = service.policy
+        policy.database?.rollback.columns = ["public.orders": ["made": .stamp]]
+        #expect(found(await service.data().preflight(policy), "merge") == nil)
+    }
+
     @Test func `the stable version's role cannot be the canary's`() async throws {
         let service = try await RecordedService("create table orders (id int primary key)")
         var policy = service.policy

@@ -143,6 +143,13 @@ final class Stage: Sendable {
     /// Statements of one transaction of the canary.
     func canary(_ script: String) async throws { try await run(script, as: canaryRole) }
 
+    /// Statements of one transaction of somebody else: the server's superuser.
+    func neither(_ script: String) async throws {
+        let connection = try await Connection.open(server.settings(database: database))
+        defer { Task { await connection.close() } }
+        try await connection.execute(script)
+    }
+
     private func run(_ script: String, as user: String) async throws {
         let connection = try await Connection.open(server.settings(database: database, user: user))
         defer { Task { await connection.close() } }

@@ -23,7 +23,7 @@ private func writeOnBothArms(_ stage: Stage) async throws {
     try await stage.canary("DELETE FROM accounts WHERE id = 3")
 }
 
-private let afterwards = ["1|ann|10", "2|bob|21", "3|cid|30", "4|dee|40"]
+private let afterwards = ["1|ann|0", "2|bob|21", "3|cid|30", "4|dee|40"]
 private let accounts = "SELECT * FROM accounts ORDER BY id"
 
 @Suite struct SwapTests {
@@ -38,13 +38,16 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
         #expect(try await stage.rows(accounts, in: stage.previous).first == "1|ann|0")
         let quarantine = try await stage.quarantine()
         #expect(quarantine.map(\.id) == [1, 2, 3, 4])
-        #expect(quarantine.map(\.reason) == [.canaryWrite, .canaryWrite, .bothWrote, .canaryWrite])
-        #expect(quarantine.map(\.operation) == ["UPDATE", "INSERT", "UPDATE", "DELETE"])
-        #expect(quarantine[2].row?["balance"] == "0" && quarantine[2].origin == .stable)
+        #expect(quarantine.map(\.reason) == [.canaryWrite, .canaryWrite, .canaryWrite, .overwritten])
+        #expect(quarantine.map(\.operation) == ["UPDATE", "INSERT", "DELETE", "UPDATE"])
+        let met = quarantine[3]
+        #expect(met.key == ["id": "1"] && met.column == "balance" && met.origin == .stable && !met.isOpen)
+        #expect(met.before?["balance"] == "10" && met.canary?["balance"] == "-1" && met.row?["balance"] == "0")
         #expect(summary.mode == "replay" && summary.previousDatabase == stage.previous)
-        #expect(summary.stableTransactionsReplayed == 2 && summary.changesReplayed == 2)
+        #expect(summary.stableTransactionsReplayed == 2 && summary.changesReplayed == 3)
         #expect(summary.canaryTransactionsKeptOut == 2 && summary.canaryRowsQuarantined == 3)
-        #expect(summary.conflictsQuarantined == 1 && summary.tablesVerified == 1 && summary.rowsVerified == 2)
+        #expect(summary.conflictsQuarantined == 1 && summary.rowsMerged == 1 && summary.decisionsOpen == 0)
+        #expect(summary.tablesVerified == 1 && summary.rowsVerified == 3)
         #expect(summary.heldMilliseconds > 0 && summary.heldMilliseconds < 10_000)
         #expect(!summary.notUndone.isEmpty)
         #expect(try await stage.rows("SELECT nspname FROM pg_namespace WHERE nspname = 'perch'") == [])

@@ -3,6 +3,7 @@
 //
 //   BEGIN  message 'perch/shop-42/<nonce>'  INSERT ...  COMMIT      -> canary's
 //   BEGIN  INSERT ...  COMMIT                                       -> stable's
+//   BEGIN  message with the content 'other'  INSERT ...  COMMIT     -> neither's, where that is to be told
 //
 // The message is transactional: it vanishes with a rolled back (sub)transaction, as the changes do. `session_user` is what
 // the client logged in as, whatever SET ROLE or SECURITY DEFINER make of it. The nonce is known to Perch alone.
@@ -14,20 +15,29 @@ import Releases
 struct Attribution: Hashable, Sendable {
     let release: ReleaseID
     let canaryRole: String
+    /// Sessions of other roles are marked too, as neither's; nil: they count as stable's.
+    let stableRole: String?
     /// Unguessable, so that no session can pose as the canary's by writing a message itself.
     let nonce: String
 
-    init(release: ReleaseID, canaryRole: String, nonce: String) {
+    init(release: ReleaseID, canaryRole: String, stableRole: String? = nil, nonce: String) {
         self.release = release
         self.canaryRole = canaryRole
+        self.stableRole = stableRole
         self.nonce = nonce
     }
 
     /// Prefix of the messages that mark the canary's transactions.
     var prefix: String { "perch/\(release)/\(nonce)" }
+    /// Of a mark that is not the canary's.
+    static let other = "other"
 
     private var function: String { "perch.\(quoteIdentifier("mark_\(release.sqlName)"))" }
     private var trigger: String { quoteIdentifier(Self.triggerName(release)) }
+
+    private var isMarked: String {
+        stableRole.map { "session_user <> \(quoteLiteral($0))" } ?? "session_user = \(quoteLiteral(canaryRole))"
+    }
 
     static func triggerName(_ release: ReleaseID) -> String { "perch_mark_\(release.sqlName)" }
 
@@ -46,7 +56,8 @@ struct Attribution: Hashable, Sendable {
                 create schema if not exists perch;
                 create or replace function \(function)() returns trigger language plpgsql as $perch$
                 begin
-                    perform pg_catalog.pg_logical_emit_message(true, \(quoteLiteral(prefix)), '');
+                    perform pg_catalog.pg_logical_emit_message(true, \(quoteLiteral(prefix)),
+                        case session_user when \(quoteLiteral(canaryRole)) then '' else \(quoteLiteral(Self.other)) end);
                     return null;
                 end
                 $perch$;
@@ -55,7 +66,7 @@ struct Attribution: Hashable, Sendable {
         try await eachTable(tables, on: connection, deadline: deadline) { table in
             """
             create or replace trigger \(trigger) before insert or update or delete or truncate on \(table.quoted)
-                for each statement when (session_user = \(quoteLiteral(canaryRole))) execute function \(function)();
+                for each statement when (\(isMarked)) execute function \(function)();
             alter table \(table.quoted) enable always trigger \(trigger);
             """
         }

@@ -121,13 +121,18 @@ struct BeginFrame {
 struct CommitFrame {
     var endLSN: LogSequenceNumber
     var origin: Arm
+    var isUnattributed: Bool
     var frames: UInt32
     var checksum: UInt32
     var durableBytes: Int
 
-    init(endLSN: LogSequenceNumber, origin: Arm, frames: UInt32, checksum: UInt32, durableBytes: Int) {
+    init(
+        endLSN: LogSequenceNumber, origin: Arm, isUnattributed: Bool, frames: UInt32, checksum: UInt32,
+        durableBytes: Int
+    ) {
         self.endLSN = endLSN
         self.origin = origin
+        self.isUnattributed = isUnattributed
         self.frames = frames
         self.checksum = checksum
         self.durableBytes = durableBytes
@@ -137,8 +142,9 @@ struct CommitFrame {
         var body = frame.body
         endLSN = LogSequenceNumber(rawValue: try body.get())
         switch try body.get() as UInt8 {
-        case 0: origin = .stable
-        case 1: origin = .canary
+        case 0: (origin, isUnattributed) = (.stable, false)
+        case 1: (origin, isUnattributed) = (.canary, false)
+        case 2: (origin, isUnattributed) = (.stable, true)
         default: throw MalformedBytes()
         }
         frames = try body.get()
@@ -150,7 +156,7 @@ struct CommitFrame {
     func put(into writer: inout ByteWriter) {
         writer.frame(FrameKind.commit) { body in
             body.put(endLSN.rawValue)
-            body.put(UInt8(origin == .canary ? 1 : 0))
+            body.put(UInt8(origin == .canary ? 1 : isUnattributed ? 2 : 0))
             body.put(frames)
             body.put(checksum)
             body.put(UInt64(durableBytes))

@@ -95,7 +95,7 @@ package struct JournalWriter: Sendable {
         if let expected { try check.identity.requireEqual(to: expected) }
         var tally = JournalTally()
         while let step = try check.next() {
-            if case .commit(let origin, let rows) = step { tally.add(origin, rows: rows) }
+            if case .commit(let origin, _, let rows) = step { tally.add(origin, rows: rows) }
         }
         tally.bytes = check.precedingBytes + Int64(check.goodEnd)
         let file = try storage.open(check.segment)
@@ -156,13 +156,17 @@ package struct JournalWriter: Sendable {
         try frame { writer in writer.frame(FrameKind.schema) { $0.put(schemaCommand) } }
     }
 
-    package mutating func commit(endLSN: LogSequenceNumber, origin: Arm) throws(JournalError) {
+    /// - Parameter isUnattributed: see ``RecordedTransaction/isUnattributed``.
+    package mutating func commit(
+        endLSN: LogSequenceNumber, origin: Arm, isUnattributed: Bool = false
+    ) throws(JournalError) {
         guard let done = transaction else { preconditionFailure("a commit without a begin") }
         guard endLSN > done.commitLSN else {
             throw .broken("the server sent a commit record of \(done.commitLSN) that ends at \(endLSN)")
         }
         CommitFrame(
-            endLSN: endLSN, origin: origin, frames: done.frames, checksum: done.checksum, durableBytes: durable.offset
+            endLSN: endLSN, origin: origin, isUnattributed: isUnattributed, frames: done.frames,
+            checksum: done.checksum, durableBytes: durable.offset
         ).put(into: &buffer)
         transaction = nil
         written.tally.add(origin, rows: done.rows)

@@ -13,19 +13,22 @@ package struct RecordedTransaction: Hashable, Sendable {
     package var committedAt: PostgresTimestamp
     /// Whose transaction it is, as a whole: one statement of the canary's role makes it the canary's.
     package var origin: Arm
+    /// Neither role's session wrote in it; `origin` is then stable. Told only where the policy wants to know.
+    package var isUnattributed: Bool
     package var changes: [RecordedChange]
     /// Commands that changed the schema, as the session sent them; empty when none did.
     package var schemaCommands: [String]
 
     package init(
         xid: UInt32, commitLSN: LogSequenceNumber, endLSN: LogSequenceNumber, committedAt: PostgresTimestamp,
-        origin: Arm, changes: [RecordedChange], schemaCommands: [String] = []
+        origin: Arm, isUnattributed: Bool = false, changes: [RecordedChange], schemaCommands: [String] = []
     ) {
         self.xid = xid
         self.commitLSN = commitLSN
         self.endLSN = endLSN
         self.committedAt = committedAt
         self.origin = origin
+        self.isUnattributed = isUnattributed
         self.changes = changes
         self.schemaCommands = schemaCommands
     }

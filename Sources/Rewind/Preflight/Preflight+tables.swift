@@ -2,6 +2,7 @@
 
 import Ports
 import Postgres
+import Releases
 
 extension Preflight {
     /// User objects of the given kinds, by name.
@@ -32,6 +33,16 @@ extension Preflight {
                 : failure(
                     "replica identity", "without a key in the stream, updates of \(listed(without)) would fail",
                     hint: "add a primary key, or ALTER TABLE ... REPLICA IDENTITY FULL")
+        },
+        Check("merge") { (preflight, connection) in
+            let rollback = preflight.database.rollback
+            guard rollback.mode == .replay, rollback.writes == .stable else { return [] }
+            do throws(Failure) {
+                let schema = try await CloneSchema.read(connection, rules: rollback.columnRules)
+                return ok("merge", "stable's writes of \(schema.tables.count) tables can be kept column by column")
+            } catch {
+                return failure("merge", error.message, hint: error.hint)
+            }
         },
         Check("large objects") { (_, connection) throws(PostgresError) in
             let count = try await connection.number("select count(*) from pg_largeobject_metadata")

@@ -15,6 +15,8 @@ struct RecordingFile: Hashable, Sendable, Codable {
     /// Part of the canary's marks; see ``Attribution``.
     var nonce: String
     var canaryRole: String
+    /// As in ``Attribution``.
+    var stableRole: String?
     var systemIdentifier: UInt64
     var timeline: UInt32
     var start: LogSequenceNumber
@@ -26,7 +28,9 @@ struct RecordingFile: Hashable, Sendable, Codable {
             systemIdentifier: systemIdentifier, timeline: timeline, database: database, slot: slot, start: start)
     }
 
-    var attribution: Attribution { Attribution(release: release, canaryRole: canaryRole, nonce: nonce) }
+    var attribution: Attribution {
+        Attribution(release: release, canaryRole: canaryRole, stableRole: stableRole, nonce: nonce)
+    }
 
     /// - Returns: nil when this release has no recording.
     static func read(_ folder: ReleaseFolder) throws(Failure) -> RecordingFile? {

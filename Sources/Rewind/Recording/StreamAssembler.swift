@@ -10,6 +10,7 @@ struct StreamAssembler {
         var commitLSN: LogSequenceNumber
         var committedAt: PostgresTimestamp
         var origin = Arm.stable
+        var isUnattributed = false
         var content = Content.none
     }
 
@@ -50,7 +51,10 @@ struct StreamAssembler {
             transaction = nil
             switch done.content {
             case .none: writer.advance(to: endLSN)
-            case .written: try writer.commit(endLSN: endLSN, origin: done.origin)
+            case .written:
+                try writer.commit(
+                    endLSN: endLSN, origin: done.origin,
+                    isUnattributed: done.isUnattributed && done.origin == .stable)
             case .known: break
             }
         case .relation(let relation):
@@ -80,6 +84,7 @@ struct StreamAssembler {
     ) throws(JournalError) {
         guard prefix.hasPrefix(mark) else { return }
         switch prefix.dropFirst(mark.count) {
+        case "" where content == Array(Attribution.other.utf8): transaction?.isUnattributed = true
         case "": transaction?.origin = .canary
         case SchemaWatch.suffix:
             if try beginContent(&writer) { try writer.append(schemaCommand: String(decoding: content, as: UTF8.self)) }

@@ -32,6 +32,8 @@ struct SnapshotRun: Sendable {
 
     let release: ReleaseID
     let canaryRole: String
+    /// As in ``Attribution``.
+    var stableRole: String?
     let folder: ReleaseFolder
     /// The service's database, with Perch's role.
     let admin: ConnectionSettings
@@ -52,7 +54,8 @@ struct SnapshotRun: Sendable {
         let (identity, holder, snapshot) = try await makeSlot(session)
         let file = RecordingFile(
             release: release, database: identity.database, slot: slot, publication: publication, nonce: Self.nonce(),
-            canaryRole: canaryRole, systemIdentifier: identity.systemIdentifier, timeline: identity.timeline,
+            canaryRole: canaryRole, stableRole: stableRole, systemIdentifier: identity.systemIdentifier,
+            timeline: identity.timeline,
             start: identity.start)
         let recorder = try startRecorder(file)
         started(recorder)

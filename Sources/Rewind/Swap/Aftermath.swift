@@ -82,8 +82,7 @@ struct Aftermath: Sendable {
             let live = try await run.session(run.names.live, "SET client_min_messages = warning")
             try await live.execute(
                 """
-                DROP TABLE IF EXISTS
-                    perch.replay_position, perch.replay_refusal, perch.replay_removal, perch.replay_suspended;
+                \(CloneState.removal)
                 DO $perch$
                 BEGIN
                     DROP SCHEMA IF EXISTS perch;

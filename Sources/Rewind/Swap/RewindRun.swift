@@ -83,7 +83,9 @@ struct RewindRun: Sendable {
     }
 
     private func isNothingToTakeOut(_ cluster: Cluster) async throws(Failure) -> Bool {
-        guard try await recording.canaryTransactions() == 0, try await cluster.find(names.restored) == nil else {
+        guard policy.unattributed != .canary, try await recording.canaryTransactions() == 0,
+            try await cluster.find(names.restored) == nil
+        else {
             return false
         }
         let live = try await session(names.live, TableFingerprint.pinnedSettings)
@@ -107,10 +109,8 @@ struct RewindRun: Sendable {
         try await cluster.mark(names.restored, .restored(release))
 
         let clone = try await session(names.restored, Replay.session)
-        let tables: RestoredTables
         do {
             try await SuspendedDefinitions.suspend(clone)
-            tables = try await RestoredTables.read(clone)
         } catch {
             throw Failure("cannot prepare database \(names.restored): \(error)", isTransient: error.serverError == nil)
         }
@@ -121,16 +121,16 @@ struct RewindRun: Sendable {
             throw Failure(
                 "cannot read the recording: \(error)", hint: "live data is untouched; use rollback.mode: keep")
         }
-        var replay = Replay(
-            clone, tables: tables, writes: policy.writes, start: reader.identity.start,
-            progress: try await ReplayProgress.read(clone), quarantine: try QuarantineFile(folder.quarantine),
+        var replay = try await Replay.open(
+            clone, policy: policy, start: reader.identity.start, quarantine: try QuarantineFile(folder.quarantine),
             faultPoint: faultPoint)
         try await catchUp(&replay, &reader)
+        try await replay.requireDecisions()
         try await reach(faultPoint, "replay.done")
 
         let verification = Verification(
             live: try await sessions(names.live), clone: try await sessions(names.restored))
-        let estimate = try await rehearse(verification, clone, tables)
+        let estimate = try await rehearse(verification, clone, replay.tables)
         let control = try await session(
             names.live, TableFingerprint.pinnedSettings + "; SET synchronous_commit = local")
         let notUndone = try await NotUndone.find(control, canaryChangedSchema: replay.canaryChangedSchema)
@@ -152,7 +152,7 @@ struct RewindRun: Sendable {
             let took = ContinuousClock.now - begin
             if round == 1 || took >= Self.shortRound {
                 await progress(
-                    "replayed \(replay.walk.counts.changes) changes of \(replay.walk.counts.stableTransactions) "
+                    "replayed \(replay.report.counts.changes) changes of \(replay.report.counts.stableTransactions) "
                         + "transactions up to \(end)")
             }
             let isShort = took < Self.shortRound

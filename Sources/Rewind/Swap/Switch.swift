@@ -1,7 +1,7 @@
 // The switch: requests are held, live is closed, what is left is replayed and verified, both databases are renamed in one
 // transaction, requests go on.
 //
-//   hold -> fence -> barrier -> tail -> foreign keys -> sequences -> verify -> rename | -> reconnect -> let go
+//   hold -> fence -> barrier -> tail -> decisions -> foreign keys -> sequences -> verify -> rename | -> reconnect -> let go
 //                                                                             |
 //                 any failure: live is opened again, requests go on           | no way back: only forward
 //
@@ -62,16 +62,17 @@ struct Switch {
         try await reach(run.faultPoint, "switch.fenced")
         try await replayTail(budget)
         try await reach(run.faultPoint, "switch.tail")
-        let removed = try await replay.removeOrphans()
-        if removed > 0 { await run.progress("\(removed) rows referred to rows of the canary and are in quarantine") }
+        try await replay.requireDecisions()
+        let tolerances = Tolerances(replay.clone.engine, replay.clone.schema)
+        try await OrphanCheck(connection: replay.connection, tables: replay.tables).run(tolerances.differing)
         try await putDefinitionsBack()
         try await Sequences.carryOver(from: control, to: replay.connection)
         try await reach(run.faultPoint, "switch.sequences")
         try budget.require(estimate, before: "the tables were verified")
-        let verified = try await verification.compare(replay.tables, replay.walk.ledger, within: budget)
+        let verified = try await verification.compare(replay.tables, tolerances, within: budget)
         try await compareSchemas()
         try await reach(run.faultPoint, "switch.verified")
-        try replay.quarantine.finish()
+        try await replay.finishReport()
         try Outcome(summary: summary(verified), heldSince: wallClock()).write(to: run.outcome)
         let settings: DatabaseSettings
         do {
@@ -245,18 +246,14 @@ struct Switch {
     }
 
     private func summary(_ verified: Verification.Result) -> RewindSummary {
-        let counts = replay.walk.counts
-        var left = notUndone
-        if counts.withoutEffect > 0 {
-            left.append(
-                "\(counts.withoutEffect) times stable deleted a row that only the canary had made: there was nothing to "
-                    + "delete")
-        }
+        let counts = replay.report.counts
         return RewindSummary(
             mode: "replay", stableTransactionsReplayed: counts.stableTransactions, changesReplayed: counts.changes,
             canaryTransactionsKeptOut: counts.canaryTransactions, canaryRowsQuarantined: counts.canaryRows,
-            conflictsQuarantined: counts.conflicts, tablesVerified: verified.tables, rowsVerified: verified.rows,
-            heldMilliseconds: 0, previousDatabase: names.previous, notUndone: left)
+            conflictsQuarantined: counts.findings, rowsMerged: counts.rowsMerged,
+            decisionsOpen: replay.report.decisionsOpen, stableTransactionsKeptOut: counts.stableTransactionsKeptOut,
+            tablesVerified: verified.tables, rowsVerified: verified.rows,
+            heldMilliseconds: 0, previousDatabase: names.previous, notUndone: notUndone)
     }
 }
 

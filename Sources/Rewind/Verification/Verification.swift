@@ -1,6 +1,7 @@
 // Holds the fenced live database against the restored one, table by table: equal everywhere but at the rows that the
-// ledger names. Rows that differ without a reason stop the rollback before anything was switched.
+// merge names. Rows that differ without a reason stop the rollback before anything was switched.
 
+import Merge
 import Ports
 import Postgres
 
@@ -15,20 +16,28 @@ enum Tolerance: Hashable, Sendable {
     case everything
 }
 
-extension TaintLedger {
-    func tolerance(for table: RestoredTable) -> Tolerance {
-        guard let taint = tables[table.name], taint.isTainted else { return .none }
-        if taint.emptiedByCanary { return .everything }
-        func texts(_ key: RowKey) -> [String?] { key.map(\.string) }
-        switch taint.identity {
-        case .key(let positions):
-            return .keys(
-                ExcludedRows(
-                    columns: positions.map { taint.relation.columns[$0].name }, values: taint.tainted.map(texts)))
-        case .wholeRow:
-            return .copies(Dictionary(uniqueKeysWithValues: taint.surplus.map { (texts($0.key), $0.value) }))
+/// Which rows live and the restored database may differ in: exactly those that the merge says they do.
+struct Tolerances: Sendable {
+    private var byTable: [TableName: Tolerance] = [:]
+
+    init(_ engine: MergeEngine, _ schema: CloneSchema) {
+        var keys: [TableID: [[String?]]] = [:]
+        for row in engine.taintedRows { keys[row.id.table, default: []].append(row.id.key.map(\.shown)) }
+        for (id, values) in keys {
+            let table = schema[id]
+            byTable[table.name] = .keys(
+                ExcludedRows(columns: table.key.map { table.columns[$0].name }, values: values))
         }
+        var copies: [TableID: [[String?]: Int]] = [:]
+        for (row, count) in engine.excessCopies { copies[row.table, default: [:]][row.key.map(\.shown)] = count }
+        for (id, counts) in copies { byTable[schema[id].name] = .copies(counts) }
+        for id in engine.emptiedTables { byTable[schema[id].name] = .everything }
     }
+
+    subscript(table: TableName) -> Tolerance { byTable[table] ?? .none }
+
+    /// Tables that are not as in live.
+    var differing: Set<TableName> { Set(byTable.keys) }
 }
 
 /// Sessions to read with, all of them with ``TableFingerprint/pinnedSettings``; as many of one database as of the other.
@@ -43,9 +52,9 @@ struct Verification: Sendable {
 
     /// - Throws: names the first table that differs and up to five of its keys.
     func compare(
-        _ tables: RestoredTables, _ ledger: TaintLedger, within budget: Budget
+        _ tables: RestoredTables, _ tolerances: Tolerances, within budget: Budget
     ) async throws(Failure) -> Result {
-        let work = tables.withRows.map { ($0, ledger.tolerance(for: $0)) }
+        let work = tables.withRows.map { ($0, tolerances[$0.name]) }
         do {
             return try await withThrowingTaskGroup(of: Result.self) { group in
                 for lane in live.indices {
