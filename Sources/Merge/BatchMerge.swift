@@ -112,16 +112,20 @@ struct BatchMerge: Sendable {
         }
     }
 
-    /// The transaction leaves no trace but what was learnt to be missing.
+    /// The transaction leaves no trace but what was learnt to be missing. Children that were looked for in its course are
+    /// indexed again as they were.
     private mutating func takeBack() {
         for step in now.undo.reversed() {
             switch step {
             case .slot(let id, let slot):
                 work[id.table]!.restore(id.key, slot)
+                if slot != nil { index.newChildren.append(id) }
             case .copies(let id, let slot):
                 work[id.table]!.copies[id.key] = slot
                 if slot == nil { work[id.table]!.copiesOrder.removeLast() }
-            case .table(let id, let table): work[id] = table
+            case .table(let id, let table):
+                work[id] = table
+                for (key, _) in table?.slots ?? [] { index.newChildren.append(RowID(table: id, key: key)) }
             case .ghost(let id, let ghost):
                 ghosts[id] = ghost
                 if ghost == nil { ghostOrder.removeLast() }

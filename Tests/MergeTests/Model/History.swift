@@ -157,8 +157,9 @@ struct History {
             let own = Set(a.report.values).symmetricDifference(b.report.values)
             return "P5: the reports differ: \(own.map { "\($0)" }.sorted())"
         }
-        return a.quarantined == b.quarantined
-            ? nil : "P5: the quarantines differ: \(a.quarantined.map(\.conflicts)) \(b.quarantined.map(\.conflicts))"
+        if a.quarantined == b.quarantined { return nil }
+        let conflicts = Set(a.quarantined.flatMap(\.conflicts)).symmetricDifference(b.quarantined.flatMap(\.conflicts))
+        return "P5: the quarantines differ: \(conflicts.map { "\($0)" }.sorted())"
     }
 
     // MARK: Heal
