@@ -64,9 +64,8 @@ enum RecordingExport {
     struct Line: Encodable {
         var commitLSN: LogSequenceNumber
         var xid: UInt32
-        var origin: Arm
-        /// Neither role's; left out where one wrote.
-        var unattributed: Bool?
+        /// `stable`, `canary`, `neither` or `heal`
+        var origin: String
         var committedAt: String
         var operation: String
         var schema: String?
@@ -85,8 +84,7 @@ enum RecordingExport {
         init(_ transaction: RecordedTransaction, _ operation: String) {
             commitLSN = transaction.commitLSN
             xid = transaction.xid
-            origin = transaction.origin
-            unattributed = transaction.isUnattributed ? true : nil
+            origin = "\(transaction.origin)"
             committedAt = Date(
                 timeIntervalSince1970: Double(transaction.committedAt.millisecondsSince1970) / 1_000
             ).formatted(
@@ -95,7 +93,7 @@ enum RecordingExport {
         }
 
         enum CodingKeys: String, CodingKey {
-            case xid, origin, unattributed, operation, schema, table, tables, key, old, row, unchanged, command
+            case xid, origin, operation, schema, table, tables, key, old, row, unchanged, command
             case commitLSN = "commit_lsn"
             case committedAt = "committed_at"
         }

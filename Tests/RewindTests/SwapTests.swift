@@ -43,7 +43,7 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
         let met = quarantine[3]
         #expect(met.key == ["id": "1"] && met.column == "balance" && met.origin == .stable && !met.isOpen)
         #expect(met.before?["balance"] == "10" && met.canary?["balance"] == "-1" && met.row?["balance"] == "0")
-        #expect(summary.mode == "replay" && summary.previousDatabase == stage.previous)
+        #expect(summary.mode == "swap" && summary.previousDatabase == stage.previous)
         #expect(summary.stableTransactionsReplayed == 2 && summary.changesReplayed == 3)
         #expect(summary.canaryTransactionsKeptOut == 2 && summary.canaryRowsQuarantined == 3)
         #expect(summary.conflictsQuarantined == 1 && summary.rowsMerged == 1 && summary.decisionsOpen == 0)

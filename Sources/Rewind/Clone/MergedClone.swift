@@ -60,6 +60,22 @@ struct MergedClone {
         try await apply(transactions[...], sources[...])
     }
 
+    /// Gives every differing row of the tables that the canary emptied a record of its own.
+    mutating func nameEmptiedRows() async throws {
+        for table in engine.emptiedTables {
+            let rows = try await reader.all(schema[table])
+            var answers = Answers()
+            unfolding: while true {
+                switch try engine.unfold(table, rows: rows, answers) {
+                case .needs(let lookups): try await reader.answer(lookups, &answers)
+                case .done(let state):
+                    try await writer.write(state)
+                    break unfolding
+                }
+            }
+        }
+    }
+
     private mutating func apply(
         _ transactions: ArraySlice<RecordedTransaction>, _ sources: ArraySlice<SourceTransaction>
     ) async throws {

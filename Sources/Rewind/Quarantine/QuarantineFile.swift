@@ -9,7 +9,9 @@ import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
 /// `quarantine.jsonl` in the making: lines go to a file beside it, which takes its name at the end.
-final class QuarantineFile {
+///
+/// Of one user at a time: it goes from task to task with the clone whose report it is.
+final class QuarantineFile: @unchecked Sendable {
     private static let flushBytes = 1 << 16
 
     private let path: FilePath

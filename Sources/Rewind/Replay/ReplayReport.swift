@@ -39,15 +39,15 @@ struct ReplayReport {
     ///
     /// - Parameter keptOut: commit LSNs of stable transactions that were kept out as a whole, with why.
     mutating func note(_ transaction: RecordedTransaction, _ keptOut: [UInt64: String]) throws(Failure) {
-        guard !transaction.changes.isEmpty else { return }
+        guard !transaction.changes.isEmpty, transaction.origin != .heal else { return }
         if policy.writes == .stable,
-            transaction.origin == .canary || transaction.isUnattributed && policy.unattributed == .canary
+            transaction.origin == .canary || transaction.origin == .neither && policy.unattributed == .canary
         {
             counts.canaryTransactions += 1
             for change in transaction.changes {
                 let new = entries(
                     change, of: transaction, .canaryWrite,
-                    detail: transaction.isUnattributed ? "neither role wrote it" : "the canary wrote it")
+                    detail: transaction.origin == .neither ? "neither role wrote it" : "the canary wrote it")
                 counts.canaryRows += new.count
                 try file.append(new)
             }
@@ -162,7 +162,7 @@ struct ReplayReport {
             }
         }
         return QuarantinedChange(
-            id: nextID, reason: reason, origin: transaction.origin, table: TableName(relation).description,
+            id: nextID, reason: reason, origin: transaction.origin == .canary ? .canary : .stable, table: TableName(relation).description,
             operation: operation, key: key, row: new.map { relation.named($0) },
             commitLSN: transaction.commitLSN.description, xid: transaction.xid,
             committedAt: transaction.committedAt.millisecondsSince1970, detail: detail)
