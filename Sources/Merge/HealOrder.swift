@@ -74,7 +74,8 @@ extension MergeEngine {
     /// Tainted rows of the clone that a row of the clone refers to: their own parents have to be there as well.
     package func taintedParents(of id: RowID) -> [RowID] {
         let references =
-            ledger.taint(id)?.entries.cloneReferences ?? ledger.tables[id.table]?.copies[id.key]?.entries.cloneReferences
+            ledger.taint(id)?.entries.cloneReferences
+            ?? ledger.tables[id.table]?.copies[id.key]?.entries.cloneReferences
         return (references ?? []).compactMap { reference in
             schema.foreignKeys[reference.foreignKey].flatMap {
                 cloneHolder(UniqueEntry(unique: $0.references, values: reference.values))

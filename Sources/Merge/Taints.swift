@@ -72,7 +72,8 @@ extension MergeEngine {
     /// How many rows and copies of rows are known to differ; a table that the canary emptied counts as one.
     package var differences: Int {
         ledger.tables.values.reduce(0) { sum, known in
-            sum + known.rows.values.count { $0.live != $0.clone } + known.copies.count + (known.emptiedBy == nil ? 0 : 1)
+            sum + known.rows.values.count { $0.live != $0.clone } + known.copies.count
+                + (known.emptiedBy == nil ? 0 : 1)
         }
     }
 

@@ -41,7 +41,8 @@ extension PostgresData {
     }
 
     private func cloneSource(
-        _ release: ReleaseID, _ admin: ConnectionSettings, _ database: Policy.Database, _ faultPoint: @escaping FaultPoint
+        _ release: ReleaseID, _ admin: ConnectionSettings, _ database: Policy.Database,
+        _ faultPoint: @escaping FaultPoint
     ) throws(Failure) -> (CloneSource, RecordingFile) {
         let folder = folder(release)
         guard let manifest = try Manifest.read(from: folder.root.string), let file = try RecordingFile.read(folder)

@@ -164,7 +164,7 @@ private func expectEqualToClone(_ stage: Stage, _ comment: String = "") async th
         try await stage.stable("UPDATE orders SET state = 'paid' WHERE id = 1")
         try await stage.canary("UPDATE orders SET state = 'broken' WHERE id IN (2, 3)")
         var status: CloneStatus?
-        let end = ContinuousClock.now + .seconds(20)
+        let end = ContinuousClock.now + .seconds(60)
         while status?.taintedRows != 2, ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(50))
             status = await stage.data.recording(release: stage.release)?.clone

@@ -17,6 +17,7 @@ struct MergedClone {
     private(set) var engine: MergeEngine
     /// Commit LSNs of stable transactions that were kept out as a whole, with why.
     private(set) var keptOut: [UInt64: String]
+    private(set) var recent = RecentWrites()
     private var translation: StreamTranslation
     private var reader: CloneReader
     private let writer: CloneWriter
@@ -125,6 +126,7 @@ struct MergedClone {
         }
         try await writer.write(batch, committedAt: committedAt)
         engine.commit(batch)
+        for source in sources { recent.append(source, schema) }
         for kept in batch.state.quarantined { keptOut[kept.transaction.commitLSN] = kept.reasons }
     }
 

@@ -108,7 +108,8 @@ struct Heal {
         var alone: [TableID: [TaintedRow]] = [:]
         var others: [RowID] = []
         for id in engine.healSeeds + engine.excessCopies.keys.sorted() {
-            if let taint = engine.taint(id), taint.xid != 0, engine.isPlain(id), misses[id, default: 0] < Self.attempts {
+            if let taint = engine.taint(id), taint.xid != 0, engine.isPlain(id), misses[id, default: 0] < Self.attempts
+            {
                 alone[id.table, default: []].append(taint)
             } else {
                 others.append(id)
@@ -151,7 +152,8 @@ struct Heal {
             let engine = clone.replay.clone.engine
             var group: Set<RowID> = []
             while group.count < batch.rows, let seed = open.popFirst() {
-                guard !done.contains(seed), !group.contains(seed), engine.taint(seed) != nil || engine.excess(of: seed) != 0
+                guard !done.contains(seed), !group.contains(seed),
+                    engine.taint(seed) != nil || engine.excess(of: seed) != 0
                 else { continue }
                 guard let closure = engine.closure(of: [seed], atMost: Self.largestGroup) else {
                     throw Failure(

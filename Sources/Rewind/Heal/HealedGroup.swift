@@ -97,7 +97,9 @@ struct HealedGroup: Sendable {
         let group = Set(ids)
         for id in ids {
             if let written = occupied[id] {
-                guard let now = engine.taint(id), now.clone == written.clone, now.kind == written.kind else { return nil }
+                guard let now = engine.taint(id), now.clone == written.clone, now.kind == written.kind else {
+                    return nil
+                }
             } else if let copies = occupiedCopies[id] {
                 guard engine.excess(of: id) == copies else { return nil }
             } else if engine.taint(id) != nil, !engine.isPlain(id) {
@@ -146,7 +148,8 @@ struct HealedGroup: Sendable {
         for id in order.parked { statements.append(try park(id, engine)) }
         for round in order.updates {
             for (table, ids) in byTable(round) {
-                statements += try writer.updates(table, ids.compactMap { engine.taint($0).flatMap { schema.healing($0) } })
+                statements += try writer.updates(
+                    table, ids.compactMap { engine.taint($0).flatMap { schema.healing($0) } })
             }
         }
         for (table, ids) in byTable(order.inserts) {
@@ -206,7 +209,8 @@ extension CloneSchema {
         let table = self[taint.id.table]
         var values = table.all.map { before[$0] == after[$0] ? .unchanged : after[$0] }
         for column in merge.following(taint.id.table) {
-            guard case .integer = table.columns[column].addition, let number = before[column].shown.flatMap({ Int64($0) })
+            guard case .integer = table.columns[column].addition,
+                let number = before[column].shown.flatMap({ Int64($0) })
             else { continue }
             values[column] = Value("\(number &+ 1)")
         }

@@ -37,7 +37,8 @@ struct HealedRows: Hashable, Sendable {
         var list = ValueList(types.map { .init(type: $0, travelsInArrays: true) })
         for line in lines {
             list.append(
-                [line.table.name.schema, line.table.name.table].map { Value($0) } + line.images.map { $0.map { Value($0) } ?? .null }
+                [line.table.name.schema, line.table.name.table].map { Value($0) }
+                    + line.images.map { $0.map { Value($0) } ?? .null }
                     + [Value("\(line.copies)")])
         }
         return CloneStatement(

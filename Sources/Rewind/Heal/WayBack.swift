@@ -21,7 +21,9 @@ enum WayBack: Hashable, Sendable {
             case (_, .halt):
                 throw Failure(
                     "the canary changed the schema, and rollback.destructive_ddl is halt: \(what)",
-                    hint: "live data is untouched; undo the change by hand, or write destructive_ddl: swap, and ask again")
+                    hint:
+                        "live data is untouched; undo the change by hand, or write destructive_ddl: swap, and ask again"
+                )
             }
         }
         switch policy.mode {

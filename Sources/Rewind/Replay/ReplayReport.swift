@@ -162,7 +162,8 @@ struct ReplayReport {
             }
         }
         return QuarantinedChange(
-            id: nextID, reason: reason, origin: transaction.origin == .canary ? .canary : .stable, table: TableName(relation).description,
+            id: nextID, reason: reason, origin: transaction.origin == .canary ? .canary : .stable,
+            table: TableName(relation).description,
             operation: operation, key: key, row: new.map { relation.named($0) },
             commitLSN: transaction.commitLSN.description, xid: transaction.xid,
             committedAt: transaction.committedAt.millisecondsSince1970, detail: detail)

@@ -5,8 +5,6 @@ import Postgres
 
 struct SlotCreation: Sendable {
     let slot: String
-    /// Gone with the session that makes it.
-    var isTemporary = false
     let limit: Duration
     let replication: ReplicationConnection
     /// Another session, without a transaction.
@@ -19,8 +17,7 @@ struct SlotCreation: Sendable {
         async let _ = tellBlockers(of: walsender)
         let created: CreatedSlot
         do {
-            created = try await replication.createLogicalSlot(
-                slot, temporary: isTemporary, exportSnapshot: true, timeout: limit)
+            created = try await replication.createLogicalSlot(slot, exportSnapshot: true, timeout: limit)
         } catch {
             let blockers = await blockers(of: walsender)
             await giveUp(walsender)
