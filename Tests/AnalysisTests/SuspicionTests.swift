@@ -120,6 +120,17 @@ import Testing
         #expect(story.look(stable: Answers(answered: 57)).verdict != nil)
     }
 
+    @Test func `what stable had in flight and failed since takes it back, whatever the canary did meanwhile`() {
+        var story = Quarters()
+        story.healthy(looks: 4)
+        #expect(story.look(canary: Answers(failed: 3), inFlight: 19).verdict == nil)
+        #expect(story.look(stable: Answers(failed: 19), canary: Answers(failed: 12), inFlight: 228).verdict == nil)
+        #expect(story.release.test.reachedVerdict() != nil)
+        #expect(story.release.test.suspicion?.isFounded == false)
+        #expect(story.look(stable: Answers(failed: 228)).verdict == nil)
+        #expect(story.release.test.suspicion == nil)
+    }
+
     @Test func `no step passes while a verdict waits`() {
         var settings = JudgingSettings.errorsOnly
         settings.falseAlarmRate = 0.3
