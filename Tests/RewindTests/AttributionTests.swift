@@ -143,14 +143,18 @@ import Testing
         #expect(try await service.traces().isEmpty)
     }
 
-    @Test func `commands that change the schema are recorded, others are not`() async throws {
+    @Test func `the canary's commands that change the schema are recorded, others' are refused`() async throws {
         let service = try await RecordedService(Self.schema)
         let data = try await service.recording()
         try await service.stable("create temp table scratch (n int); drop table scratch")
         try await service.canary("set role \(service.stableRole); alter table parent add column extra int")
-        try await service.stable("create index on child (parent)")
-        try await service.stable("begin; drop table heir; rollback")
-        try await service.stable("drop table heir")
+        try await service.canary("set role \(service.stableRole); create index on child (parent)")
+        try await service.canary("set role \(service.stableRole); begin; drop table heir; rollback")
+        try await service.canary("set role \(service.stableRole); drop table heir")
+        for refused in ["create index on parent (id)", "drop table child"] {
+            let error = await #expect(throws: PostgresError.self) { try await service.stable(refused) }
+            #expect(error?.sqlState == "55000")
+        }
         let schema = try await service.recorded(data).filter { !$0.schemaCommands.isEmpty }
         #expect(schema.count == 3)
         #expect(schema.map { $0.schemaCommands[0].contains("alter table parent") } == [true, false, false])

@@ -195,14 +195,6 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
         #expect(try await stage.rows(accounts) == afterwards + ["5|fay|50"])
     }
 
-    @Test func `When verifying alone takes longer than the freeze, nobody has to wait to find out`() async throws {
-        let stage = try await Stage(schema) { $0.freeze = .zero }
-        try await stage.canary("INSERT INTO accounts VALUES (9, 'eve', 9)")
-        let failure = await #expect(throws: Failure.self) { try await stage.rewind() }
-        #expect(failure?.hint?.contains("database.rollback.freeze") == true)
-        #expect(await stage.gate.calls.isEmpty)
-    }
-
     @Test func `A column that the canary added goes with its data, stable's rows stay`() async throws {
         let stage = try await Stage(schema)
         try await stage.canary("ALTER TABLE accounts ADD COLUMN extra text DEFAULT 'canary'; CREATE TABLE own (id int)")

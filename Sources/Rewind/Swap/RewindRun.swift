@@ -161,7 +161,7 @@ struct RewindRun: Sendable {
         if case .additive(let added) = change, !added.isEmpty {
             notUndone.append("the canary's changes of the schema stay: \(listed(added))")
         }
-        notUndone += verified.skipped.map { "table \($0) was written all the time and could not be compared" }
+        notUndone += verified.notCompared
         for connection in [live, control, clone.connection] { await connection.close() }
         var summary = RewindSummary(clone.replay, mode: "heal", why: way.why, verified, notUndone)
         summary.rowsHealed = rows
@@ -174,25 +174,14 @@ struct RewindRun: Sendable {
         _ opened: ReleaseClone, _ control: Connection, _ cluster: Cluster, _ way: WayBack
     ) async throws(Failure) -> RewindSummary {
         var clone = opened
-        let verified: Comparison
-        do throws(Failure) {
-            verified = .done(try await compareWhileLiveWorks(&clone, control))
-        } catch {
-            guard error.isTransient else { throw error }
-            await progress("cannot compare while \(names.live) works (\(error.message)); requests will be held for it")
-            let verification = Verification(
-                live: try await sessions(names.live), clone: try await sessions(names.restored))
-            verified = .due(verification, try await rehearse(verification, clone.replay.tables))
-        }
-        var notUndone = try await NotUndone.find(
-            control, after: .swap(canaryChangedSchema: clone.replay.canaryChangedSchema))
-        if case .done(let result) = verified {
-            notUndone += result.skipped.map { "table \($0) was written all the time and could not be compared" }
-        }
+        let verified = try await compareWhileLiveWorks(&clone, control)
+        let notUndone =
+            try await NotUndone.find(
+                control, after: .swap(canaryChangedSchema: clone.replay.canaryChangedSchema)) + verified.notCompared
         try await refusePreparedTransactions(cluster)
         try await refuseSuperusersSessions(cluster)
         var change = Switch(
-            run: self, cluster: cluster, control: control, comparison: verified, why: way.why, notUndone: notUndone,
+            run: self, cluster: cluster, control: control, verified: verified, why: way.why, notUndone: notUndone,
             clone: clone)
         return try await change.perform()
     }
@@ -237,19 +226,6 @@ struct RewindRun: Sendable {
         }
     }
 
-    /// A look at how long verifying will take, before anybody has to wait for it.
-    private func rehearse(_ verification: Verification, _ tables: RestoredTables) async throws(Failure) -> Duration {
-        let estimate = try await verification.rehearse(tables)
-        guard estimate < policy.freeze.duration else {
-            throw Failure(
-                "verifying \(names.restored) takes \(estimate.seconds), requests may be held for "
-                    + policy.freeze.duration.seconds,
-                hint: "live data is untouched; end long transactions, or raise database.rollback.freeze, and ask again",
-                isTransient: true)
-        }
-        return estimate
-    }
-
     /// A prepared transaction keeps its database from being renamed, and nobody may decide for its owner.
     private func refusePreparedTransactions(_ cluster: Cluster) async throws(Failure) {
         let prepared = try await cluster.query(
@@ -286,13 +262,6 @@ struct RewindRun: Sendable {
         }
         return sessions
     }
-}
-
-/// Whether clone and live were held against each other.
-enum Comparison: Sendable {
-    case done(Verification.Result)
-    /// While requests are held; it takes about so long.
-    case due(Verification, Duration)
 }
 
 extension RewindSummary {

@@ -1,9 +1,9 @@
 // The switch: requests are held, live is closed, what is left is replayed, both databases are renamed in one transaction,
-// requests go on. Nothing in it takes longer for a larger database, unless the two could not be compared before.
+// requests go on. The two were compared before; nothing in it takes longer for a larger database.
 //
-//   hold -> fence -> barrier -> tail -> decisions -> (compare) -> sequences -> rename | -> reconnect -> let go
-//                                                                                     |
-//                 any failure: live is opened again, requests go on                   | no way back: only forward
+//   hold -> fence -> barrier -> tail -> decisions -> sequences -> rename | -> reconnect -> let go
+//                                                                        |
+//            any failure: live is opened again, requests go on           | no way back: only forward
 //
 // Every wait ends with the policy's freeze. The slot stays until after the rename: if live is opened again, the recording
 // goes on without a gap.
@@ -19,7 +19,8 @@ struct Switch {
     private(set) var cluster: Cluster
     /// A session with live that outlives the fence.
     let control: Connection
-    let comparison: Comparison
+    /// What the comparison before it said.
+    let verified: Verification.Result
     /// Why this way.
     let why: String
     let notUndone: [String]
@@ -28,13 +29,13 @@ struct Switch {
     private var names: DatabaseNames { run.names }
 
     init(
-        run: RewindRun, cluster: Cluster, control: Connection, comparison: Comparison, why: String,
+        run: RewindRun, cluster: Cluster, control: Connection, verified: Verification.Result, why: String,
         notUndone: [String], clone: ReleaseClone
     ) {
         self.run = run
         self.cluster = cluster
         self.control = control
-        self.comparison = comparison
+        self.verified = verified
         self.why = why
         self.notUndone = notUndone
         self.clone = clone
@@ -61,7 +62,6 @@ struct Switch {
         try await replayTail(budget)
         try await reach(run.faultPoint, "switch.tail")
         try await clone.requireDecisions()
-        let verified = try await compared(budget)
         try await putDefinitionsBack()
         try await Sequences.carryOver(from: control, to: clone.connection)
         try await reach(run.faultPoint, "switch.sequences")
@@ -90,10 +90,7 @@ struct Switch {
         guard let live = try await cluster.find(names.live) else {
             throw Failure("database \(names.live) is gone")
         }
-        var ours: [Int32] = [await control.backendPID]
-        if case .due(let verification, _) = comparison {
-            for connection in verification.live { ours.append(await connection.backendPID) }
-        }
+        let ours: [Int32] = [await control.backendPID]
         let feeding = try await cluster.query(
             "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1", [run.recording.slot],
             "find the recording's session")
@@ -125,22 +122,7 @@ struct Switch {
         try budget.require(before: "the last writes were replayed")
     }
 
-    /// Also the orphans, which were looked for with the comparison where that is done.
-    private func compared(_ budget: Budget) async throws(Failure) -> Verification.Result {
-        switch comparison {
-        case .done(let result): return result
-        case .due(let verification, let estimate):
-            let tolerances = Tolerances(clone.replay.clone.engine, clone.replay.clone.schema)
-            try await OrphanCheck(connection: clone.connection, tables: clone.replay.tables).run(tolerances.differing)
-            try budget.require(estimate, before: "the tables were verified")
-            return try await verification.compare(clone.replay.tables, tolerances, within: budget)
-        }
-    }
-
     private func closeSessions() async {
-        if case .due(let verification, _) = comparison {
-            for connection in verification.live + verification.clone { await connection.close() }
-        }
         for connection in [control, clone.connection] { await connection.close() }
     }
 

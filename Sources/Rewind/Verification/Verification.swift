@@ -58,15 +58,19 @@ struct Verification: Sendable {
         var rows: Int64 = 0
         /// Tables without a key that were written at every moment that was looked at.
         var skipped: [TableName] = []
+
+        /// A sentence each.
+        var notCompared: [String] {
+            skipped.map { "table \($0) was written all the time and could not be compared" }
+        }
     }
 
     let live: [Connection]
     let clone: [Connection]
 
-    /// - Parameter budget: requests are held; nil: nobody waits, and what was compared before need not be again.
     /// - Throws: names the first table that differs and up to five of its keys.
     func compare(
-        _ tables: RestoredTables, _ tolerances: Tolerances, within budget: Budget? = nil
+        _ tables: RestoredTables, _ tolerances: Tolerances
     ) async throws(Failure) -> Result {
         let work = tables.withRows.map { ($0, tolerances[$0.name]) }
         do {
@@ -76,14 +80,7 @@ struct Verification: Sendable {
                         var result = Result()
                         for (table, tolerance) in stride(from: lane, to: work.count, by: live.count).map({ work[$0] }) {
                             guard tolerance != .everything else { continue }
-                            if let budget {
-                                try budget.require(before: "table \(table.name) was verified")
-                                try await budget.bound(live[lane])
-                                try await budget.bound(clone[lane])
-                                result.rows += try await compare(table, tolerance, nil, live[lane], clone[lane])
-                            } else {
-                                result.rows += try await compareInParts(table, tolerance, live[lane], clone[lane])
-                            }
+                            result.rows += try await compareInParts(table, tolerance, live[lane], clone[lane])
                             result.tables += 1
                         }
                         return result
@@ -98,33 +95,9 @@ struct Verification: Sendable {
             }
         } catch let failure as Failure {
             throw failure
-        } catch let error as PostgresError {
-            if let budget, error.sqlState == "57014" { throw budget.exceeded(before: "the tables were verified") }
-            throw Failure("cannot verify the restored database: \(error)", isTransient: true)
         } catch {
             throw Failure("cannot verify the restored database: \(error)", isTransient: true)
         }
-    }
-
-    /// Reads every table of the restored database as ``compare(_:_:)`` will, to see how long that takes.
-    func rehearse(_ tables: RestoredTables) async throws(Failure) -> Duration {
-        let begin = ContinuousClock.now
-        let work = tables.withRows
-        do {
-            try await withThrowingTaskGroup { group in
-                for lane in clone.indices {
-                    group.addTask {
-                        for table in stride(from: lane, to: work.count, by: clone.count).map({ work[$0] }) {
-                            _ = try await TableFingerprint.read(table.name, on: clone[lane])
-                        }
-                    }
-                }
-                try await group.waitForAll()
-            }
-        } catch {
-            throw Failure("cannot read the restored database: \(error)", isTransient: true)
-        }
-        return ContinuousClock.now - begin
     }
 
     /// Goes on where an earlier comparison of the table ended: what both took since came from the same stream.
