@@ -167,10 +167,12 @@ package struct DataLine: Hashable, Sendable, Codable {
     package var canaryRows: Int
     package var heldWALBytes: Int64
     package var reason: String?
+    /// The clone that is kept beside live; nil where the policy keeps none.
+    package var clone: CloneLine?
 
     package init(
         snapshotLSN: String?, recording: String, durableLSN: String?, stableTransactions: Int,
-        canaryTransactions: Int, canaryRows: Int, heldWALBytes: Int64, reason: String?
+        canaryTransactions: Int, canaryRows: Int, heldWALBytes: Int64, reason: String?, clone: CloneLine? = nil
     ) {
         self.snapshotLSN = snapshotLSN
         self.recording = recording
@@ -180,6 +182,28 @@ package struct DataLine: Hashable, Sendable, Codable {
         self.canaryRows = canaryRows
         self.heldWALBytes = heldWALBytes
         self.reason = reason
+        self.clone = clone
+    }
+}
+
+/// A clone that is kept ready for a rollback.
+package struct CloneLine: Hashable, Sendable, Codable {
+    /// `building`, `following`, `interrupted` or `failed`
+    package var state: String
+    package var reason: String?
+    /// From the commit of a transaction of stable's until the clone had it, at most, in the last round.
+    package var lagMilliseconds: Int64
+    /// Rows that are not as in live, because of the canary.
+    package var taintedRows: Int
+    /// Lines of the report that want a decision.
+    package var decisionsOpen: Int
+
+    package init(state: String, reason: String?, lagMilliseconds: Int64, taintedRows: Int, decisionsOpen: Int) {
+        self.state = state
+        self.reason = reason
+        self.lagMilliseconds = lagMilliseconds
+        self.taintedRows = taintedRows
+        self.decisionsOpen = decisionsOpen
     }
 }
 

@@ -29,7 +29,9 @@ extension PolicyReader {
         set(&database.rollback.canaryRow, rollback, "canary_row", word(Policy.DataRollback.CanaryRow.self))
         readColumns(&database.rollback.columns, rollback)
         set(&database.rollback.healLimit, rollback, "heal_limit", integer(1...10_000_000))
-        set(&database.rollback.destructiveDDL, rollback, "destructive_ddl", word(Policy.DataRollback.DestructiveDDL.self))
+        set(
+            &database.rollback.destructiveDDL, rollback, "destructive_ddl",
+            word(Policy.DataRollback.DestructiveDDL.self))
         set(&database.rollback.freeze, rollback, "freeze", span(from: .milliseconds(1), to: .seconds(60)))
         set(&database.rollback.reconnect, rollback, "reconnect", word(Policy.DataRollback.Reconnect.self))
         set(&database.rollback.keepBefore, rollback, "keep_before", span(from: .zero))
@@ -37,7 +39,9 @@ extension PolicyReader {
             complain(
                 rollback.entries["mode"]?.value.place ?? self.section(section, "snapshot").place(of: "mode"),
                 rollback.path(of: "mode"), "taking the canary's writes out needs a snapshot, and snapshot.mode is none",
-                hint: "write snapshot: {mode: dump} or {mode: clone}, or rollback: {mode: keep} to leave the data as it is")
+                hint:
+                    "write snapshot: {mode: dump} or {mode: clone}, or rollback: {mode: keep} to leave the data as it is"
+            )
         }
         return database
     }
@@ -46,7 +50,8 @@ extension PolicyReader {
         let section = section(database, "pgbouncer")
         guard section.isPresent else { return nil }
         let url = required(
-            section, "admin_url", hint: "of its console: admin_url: env:PGBOUNCER_URL, postgres://admin@host:6432/pgbouncer",
+            section, "admin_url",
+            hint: "of its console: admin_url: env:PGBOUNCER_URL, postgres://admin@host:6432/pgbouncer",
             secret)
         var pgbouncer = Policy.PgBouncer(adminURL: url ?? .environment("unnamed"))
         set(&pgbouncer.database, section, "database", text)

@@ -115,12 +115,14 @@ extension PolicyFile {
                 yaml.map("pgbouncer", "paused while the data is switched") { yaml in
                     yaml.key("admin_url", yamlText("\(pgbouncer.adminURL)"), "of its console")
                     yaml.key(
-                        "database", pgbouncer.database.map(yamlText) ?? "null", "as its configuration calls it; null: as PostgreSQL does")
+                        "database", pgbouncer.database.map(yamlText) ?? "null",
+                        "as its configuration calls it; null: as PostgreSQL does")
                 }
             } else {
                 yaml.key("pgbouncer", "null", "{admin_url: env:PGBOUNCER_URL}: paused while the data is switched")
             }
-            yaml.key("snapshot", "{mode: \(database.snapshot.rawValue)}", "dump, clone (kept ready beside live) or none")
+            yaml.key(
+                "snapshot", "{mode: \(database.snapshot.rawValue)}", "dump, clone (kept ready beside live) or none")
             yaml.key(
                 "recording", "{budget: \(byteText(database.recordingBudgetBytes))}",
                 "WAL our slot may hold before the release ends")
@@ -129,7 +131,8 @@ extension PolicyFile {
                 yaml.key("mode", rollback.mode.rawValue, "swap, heal, auto (heal where that is sound) or keep")
                 yaml.key("heal_limit", "\(rollback.healLimit)", "auto heals up to so many differing rows")
                 yaml.key(
-                    "destructive_ddl", rollback.destructiveDDL.rawValue, "the canary broke stable's schema: swap or halt")
+                    "destructive_ddl", rollback.destructiveDDL.rawValue,
+                    "the canary broke stable's schema: swap or halt")
                 yaml.key("writes", rollback.writes.rawValue, "whose writes are replayed: stable or all")
                 yaml.key("merge", rollback.merge.rawValue, "nonconflict, nocascade, force or cascade")
                 yaml.key("unattributed", rollback.unattributed.rawValue, "neither role's: stable, canary or hold")

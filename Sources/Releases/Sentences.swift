@@ -66,9 +66,12 @@ extension RewindSummary {
     package var sentence: String {
         if mode == "keep" { return "data kept as it is" }
         if mode == "none" { return "the canary wrote nothing: data untouched" }
+        let how =
+            mode == "heal"
+            ? "\(rowsHealed) rows healed in place, nobody held" : "requests held \(heldMilliseconds) ms"
         return "data rewound: \(stableTransactionsReplayed) stable transactions replayed, "
             + "\(canaryTransactionsKeptOut) of the canary kept out, \(conflictsQuarantined) conflicts in quarantine, "
-            + "\(tablesVerified) tables verified, requests held \(heldMilliseconds) ms"
+            + "\(tablesVerified) tables verified, \(how)"
     }
 }
 

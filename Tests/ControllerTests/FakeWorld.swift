@@ -207,7 +207,7 @@ extension FakeWorld: DataPort {
         try await gate.hold(deadline: .seconds(5))
         try await gate.reconnect()
         await gate.letGo()
-        return RewindSummary(mode: "replay", stableTransactionsReplayed: 5, canaryTransactionsKeptOut: 2)
+        return RewindSummary(mode: "swap", stableTransactionsReplayed: 5, canaryTransactionsKeptOut: 2)
     }
 
     func stopRecording() async {}

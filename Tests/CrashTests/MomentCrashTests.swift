@@ -50,6 +50,30 @@ extension Crashes {
             }
         }
 
+        @Test(arguments: [Moment.restoring, .replaying])
+        func `perchd dies while the clone is made or followed, and the data is healed`(moment: Moment) async throws {
+            try await PerchSystem.with(
+                {
+                    $0.snapshot = "clone"
+                    $0.rollback = "auto"
+                }, ballast: 40_000
+            ) { perch in
+                try await perch.release(.first, ends: "promoted")
+                let customers = perch.startCustomers()
+                try await customers.settle(30)
+                let release = try await perch.trigger(.bad)
+                try await perch.postgres.wait(until: moment.sight)
+                try await perch.killAndStartDaemon()
+                let end = try await perch.wait(release, for: ["rolled-back"])
+                #expect(end.hasEvent("healed in place"), "\(end.story)")
+                try await customers.settle(40)
+                let ledger = try await perch.ledger(customers, releases: [release], takenBack: [.bad])
+                expectNobodyNoticed(ledger, besides: [.bad])
+                #expect(ledger.missingFromQuarantine.prefix(10) == [])
+                try await perch.expectNothingLeft()
+            }
+        }
+
         @Test(arguments: Moment.allCases)
         func `PostgreSQL dies in the middle of work on the data`(moment: Moment) async throws {
             try await PerchSystem.with(ballast: 40_000) { perch in

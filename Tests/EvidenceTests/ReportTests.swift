@@ -20,7 +20,7 @@ import Traffic
         incident.timeline = [.init(at: Instant(millisecondsSince1970: 1_772_366_399_000), text: "canary step 1")]
         incident.output = ["shop-42-canary-1": ["starting", "password=hunter2"]]
         incident.rewind = RewindSummary(
-            mode: "replay", stableTransactionsReplayed: 120, changesReplayed: 240, canaryTransactionsKeptOut: 9,
+            mode: "swap", stableTransactionsReplayed: 120, changesReplayed: 240, canaryTransactionsKeptOut: 9,
             canaryRowsQuarantined: 18, conflictsQuarantined: 1, tablesVerified: 4, rowsVerified: 3_000,
             heldMilliseconds: 180, previousDatabase: "shop_before_shop_42",
             notUndone: ["a large object was not replayed"])

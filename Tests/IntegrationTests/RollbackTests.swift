@@ -10,9 +10,24 @@ import Traffic
 
 extension EndToEnd {
     @Suite struct RollbackTests {
-        @Test(arguments: ["probe", "restart"])
-        func `a bad release is rolled back under load and the ledger adds up`(reconnect: String) async throws {
-            try await PerchSystem.with({ $0.reconnect = reconnect }) { perch in
+        /// How the data goes back.
+        struct Way: CustomTestStringConvertible {
+            var reconnect = "restart"
+            var snapshot = "dump"
+            var rollback = "swap"
+            var testDescription: String { "\(snapshot), \(rollback), \(reconnect)" }
+        }
+
+        @Test(arguments: [
+            Way(reconnect: "probe"), Way(), Way(snapshot: "clone"), Way(rollback: "heal"),
+            Way(snapshot: "clone", rollback: "auto"),
+        ])
+        func `a bad release is rolled back under load and the ledger adds up`(way: Way) async throws {
+            try await PerchSystem.with({
+                $0.reconnect = way.reconnect
+                $0.snapshot = way.snapshot
+                $0.rollback = way.rollback
+            }) { perch in
                 try await perch.release(.first, ends: "promoted")
                 let customers = perch.startCustomers()
                 try await customers.settle(40)
@@ -22,6 +37,7 @@ extension EndToEnd {
                 expectNobodyNoticed(ledger, besides: [.bad])
                 #expect(ledger.count(by: .bad) > 0)
                 #expect(ledger.missingFromQuarantine.prefix(10) == [])
+                #expect(release.hasEvent("healed in place") == (way.rollback != "swap"), "\(release.story)")
                 try await perch.expectNothingLeft()
                 let table = try await perch.table()
                 #expect(table.canary.isEmpty && table.stable.count == 2)

@@ -92,7 +92,8 @@ private func randomDatabase(_ random: inout SeededGenerator) -> Policy.Database 
         Int64.random(in: 1...(1 << 50), using: &random) << Int64.random(in: 0...10, using: &random)
     database.rollback.mode = Policy.DataRollback.Mode.allCases.randomElement(using: &random)!
     database.snapshot =
-        database.rollback.mode != .keep ? [.dump, .clone].randomElement(using: &random)! : Policy.SnapshotMode.allCases.randomElement(using: &random)!
+        database.rollback.mode != .keep
+        ? [.dump, .clone].randomElement(using: &random)! : Policy.SnapshotMode.allCases.randomElement(using: &random)!
     database.rollback.writes = Policy.DataRollback.Writes.allCases.randomElement(using: &random)!
     database.rollback.merge = Policy.DataRollback.Conflicts.allCases.randomElement(using: &random)!
     database.rollback.unattributed = Policy.DataRollback.Unattributed.allCases.randomElement(using: &random)!

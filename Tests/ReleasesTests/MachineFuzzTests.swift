@@ -58,7 +58,7 @@ import Testing
         .preflightDone(failures: [], warnings: []), .preflightDone(failures: ["no"], warnings: []),
         .snapshotDone(testSnapshot), .instancesReady(.canary, names: ["c"]), .shareConfirmed(.none),
         .stableLeaving, .stableReplaced, .stableRestored, .canaryStopped,
-        .dataRewound(RewindSummary(mode: "replay")), .verified, .undoWindowClosed,
+        .dataRewound(RewindSummary(mode: "swap")), .verified, .undoWindowClosed,
         .effectFailed(reason: "broken", hint: nil), .effectDelayed(reason: "away"),
         .instanceLost(name: "c", why: "exit 1"),
         .recordingEndangered(why: "wal"), .newerArrived(ReleaseID(service: testService, number: 8)),

@@ -89,7 +89,7 @@ struct Walk {
         case .keepUndo: return .undoWindowClosed
         case .restoreStable: return .stableRestored
         case .stopCanary: return .canaryStopped
-        case .rewind: return .dataRewound(RewindSummary(mode: "replay"))
+        case .rewind: return .dataRewound(RewindSummary(mode: "swap"))
         case .verify: return .verified
         }
     }

@@ -8,6 +8,8 @@ package struct PolicyText: Sendable {
     package var steps = ["{share: 20%, for: 1s}", "{share: 50%, for: 1s}"]
     package var budget = "1GiB"
     package var reconnect = "probe"
+    package var snapshot = "dump"
+    package var rollback = "swap"
     package var writes = "stable"
     package var keepBefore = "1h"
     package var minimumRequests = 10
@@ -43,7 +45,8 @@ package struct PolicyText: Sendable {
           admin_url: env:SHOP_ADMIN_URL
           canary_role: shop_canary
           recording: {budget: \(budget)}
-          rollback: {writes: \(writes), freeze: 15s, reconnect: \(reconnect), keep_before: \(keepBefore)}
+          snapshot: {mode: \(snapshot)}
+          rollback: {mode: \(rollback), writes: \(writes), freeze: 15s, reconnect: \(reconnect), keep_before: \(keepBefore)}
         watch:
           minimum_requests: \(minimumRequests)
           settle: 0s

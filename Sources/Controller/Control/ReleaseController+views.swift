@@ -111,7 +111,12 @@ extension ReleaseController {
         return DataLine(
             snapshotLSN: state.snapshot?.lsn, recording: recording.state.rawValue, durableLSN: recording.durableLSN,
             stableTransactions: recording.stableTransactions, canaryTransactions: recording.canaryTransactions,
-            canaryRows: recording.canaryRows, heldWALBytes: recording.heldWALBytes, reason: recording.reason)
+            canaryRows: recording.canaryRows, heldWALBytes: recording.heldWALBytes, reason: recording.reason,
+            clone: recording.clone.map {
+                CloneLine(
+                    state: $0.state.rawValue, reason: $0.reason, lagMilliseconds: $0.lagMilliseconds,
+                    taintedRows: $0.taintedRows, decisionsOpen: $0.decisionsOpen)
+            })
     }
 
     package func events(_ id: ReleaseID, after sequence: Int, wait: Span) async throws(Refusal) -> [EventLine] {

@@ -10,6 +10,9 @@ struct EngineMetrics: Sendable {
     private let share: Gauge
     private let heldWAL: Gauge
     private let journal: Gauge
+    private let cloneLag: Gauge
+    private let tainted: Gauge
+    private let decisions: Gauge
 
     init(service: ServiceName) {
         self.service = service.rawValue
@@ -17,6 +20,9 @@ struct EngineMetrics: Sendable {
         share = Gauge(label: "perch_canary_share_ratio", dimensions: dimensions)
         heldWAL = Gauge(label: "perch_recording_held_wal_bytes", dimensions: dimensions)
         journal = Gauge(label: "perch_recording_journal_bytes", dimensions: dimensions)
+        cloneLag = Gauge(label: "perch_clone_lag_seconds", dimensions: dimensions)
+        tainted = Gauge(label: "perch_clone_tainted_rows", dimensions: dimensions)
+        decisions = Gauge(label: "perch_clone_open_decisions", dimensions: dimensions)
     }
 
     /// After facts were appended: the share, and how a release ended.
@@ -33,5 +39,9 @@ struct EngineMetrics: Sendable {
     func recorded(_ status: RecordingStatus) {
         heldWAL.record(Double(status.heldWALBytes))
         journal.record(Double(status.journalBytes))
+        guard let clone = status.clone else { return }
+        cloneLag.record(Double(clone.lagMilliseconds) / 1_000)
+        tainted.record(Double(clone.taintedRows))
+        decisions.record(Double(clone.decisionsOpen))
     }
 }

@@ -193,7 +193,8 @@ extension ReportDocument.Outcome {
     init(_ incident: Incident, _ redaction: Redaction, firstRows: Int) {
         rollback = incident.rewind.map { rewind in
             ReportDocument.Rollback(
-                mode: rewind.mode, stableTransactionsReplayed: rewind.stableTransactionsReplayed,
+                mode: rewind.mode, why: redaction.text(rewind.why), rowsHealed: rewind.rowsHealed,
+                stableTransactionsReplayed: rewind.stableTransactionsReplayed,
                 changesReplayed: rewind.changesReplayed, canaryTransactionsKeptOut: rewind.canaryTransactionsKeptOut,
                 conflictsQuarantined: rewind.conflictsQuarantined, tablesVerified: rewind.tablesVerified,
                 rowsVerified: rewind.rowsVerified, requestsHeldMilliseconds: rewind.heldMilliseconds,

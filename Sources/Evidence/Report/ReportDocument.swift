@@ -175,8 +175,12 @@ struct ReportDocument: Codable, Hashable, Sendable {
     }
 
     struct Rollback: Codable, Hashable, Sendable {
-        /// `replay`, `keep` or `none` (the canary wrote nothing).
+        /// `swap`, `heal`, `keep` or `none` (the canary wrote nothing).
         var mode: String
+        /// Why this way; empty when there was no choice.
+        var why: String
+        /// Written in place.
+        var rowsHealed: Int
         var stableTransactionsReplayed: Int
         var changesReplayed: Int
         var canaryTransactionsKeptOut: Int

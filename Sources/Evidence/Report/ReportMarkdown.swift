@@ -189,7 +189,9 @@ enum ReportMarkdown {
                 "- replayed: \(rollback.stableTransactionsReplayed) transactions of stable (\(rollback.changesReplayed) changes)",
                 "- kept out: \(rollback.canaryTransactionsKeptOut) transactions of the new version",
                 "- verified: \(rollback.tablesVerified) tables, \(rollback.rowsVerified) rows",
-                "- requests waited \(rollback.requestsHeldMilliseconds) ms for the switch",
+                rollback.mode == "heal"
+                    ? "- healed in place: \(rollback.rowsHealed) rows (\(Markdown.prose(rollback.why))); no request waited"
+                    : "- requests waited \(rollback.requestsHeldMilliseconds) ms for the switch",
             ]
             if let previous = rollback.previousDatabase {
                 lines.append("- the data as it was: database \(Markdown.code(previous))")

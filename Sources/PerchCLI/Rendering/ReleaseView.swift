@@ -119,6 +119,16 @@ struct ReleaseView {
                     + "\(counted(data.canaryTransactions, "transaction")) of canary "
                     + "(\(counted(data.canaryRows, "row")))"
             ))
+        if let clone = data.clone {
+            let open = clone.decisionsOpen == 0 ? "" : ", \(counted(clone.decisionsOpen, "decision")) open"
+            pairs.append(
+                (
+                    "Clone",
+                    "\(plain(clone.state)), \(clone.lagMilliseconds) ms behind, "
+                        + "\(counted(clone.taintedRows, "row")) not as in live\(open)"
+                ))
+            if let reason = clone.reason { pairs.append(("", style.yellow(plain(reason)))) }
+        }
         pairs.append(("WAL held", bytes(data.heldWALBytes)))
         if let reason = data.reason { pairs.append(("Data", style.yellow(plain(reason)))) }
         return keyValues(pairs)
