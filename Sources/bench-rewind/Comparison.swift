@@ -37,6 +37,7 @@ struct Comparison: Sendable {
             func rate(_ peer: String, _ apply: (String) async throws -> Duration) async throws -> Double {
                 let copy = "\(database)_\(peer)_\(run)"
                 try await stage.copy(base, as: copy)
+                tell("\(workload.title): run \(run), \(peer) applies")
                 let seconds = try await apply(copy) / .seconds(1)
                 let rate = Double(recorded.transactions) / seconds
                 tell("\(workload.title): run \(run), \(peer): \(Int(rate)) transactions/s")

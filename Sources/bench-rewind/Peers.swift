@@ -45,7 +45,9 @@ struct NativePeer: Sendable {
                 "SELECT pg_replication_origin_progress('pg_' || oid, false) >= $1::pg_lsn FROM pg_subscription",
                 [end.description]
             ).scalar != "t" {
-                guard ContinuousClock.now < deadline else { throw BenchError("the subscription does not get to \(end)") }
+                guard ContinuousClock.now < deadline else {
+                    throw BenchError("the subscription does not get to \(end)")
+                }
                 try await Task.sleep(for: .milliseconds(5))
             }
         }

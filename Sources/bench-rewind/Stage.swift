@@ -19,7 +19,8 @@ final class Stage: Sendable {
         server = try await PostgresServer.start(
             settings: [
                 "shared_buffers": "512MB", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "autovacuum": "off",
-                "max_replication_slots": "60",
+                // A server that has run for a while writes into recycled files.
+                "max_replication_slots": "60", "wal_init_zero": "off",
             ], isDurable: true)
         folder = "\(NSTemporaryDirectory())/perch-bench-\(UUID().uuidString)"
         try FileManager.default.createDirectory(

@@ -55,7 +55,8 @@ do {
         if !line.isMet { missed += 1 }
     }
     if wanted.isEmpty || wanted.contains(RecordingCost.name) {
-        let cost = try await RecordingCost.measure(stage, rounds: numbers["--rounds"]!, scale: numbers["--scale"]!, tell)
+        let cost = try await RecordingCost.measure(
+            stage, rounds: numbers["--rounds"]!, scale: numbers["--scale"]!, tell)
         print("\n\(cost.markdown)")
         missed += cost.missed
     }
