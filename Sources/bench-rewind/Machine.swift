@@ -11,6 +11,7 @@ enum Machine {
         let memory = (sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))) >> 30
         let version = try await stage.run("SHOW server_version") ?? ""
         return "\(cores) cores\(model.map { " of" + $0 } ?? ""), \(memory) GB; PostgreSQL \(version), fsync on, "
-            + "pgbench scale \(scale); both peers on one server, each alone, synchronous_commit off"
+            + "pgbench scale \(scale); both peers on one server, each alone, synchronous_commit off, "
+            + "new WAL files not zeroed"
     }
 }

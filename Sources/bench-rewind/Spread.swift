@@ -13,14 +13,14 @@ struct Spread: Sendable {
         return values.count % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2
     }
 
-    /// `7,078 (6,900-7,301)`
+    /// `7,078 (6,900 to 7,301)`
     var whole: String { text { Int($0.rounded()).formatted(.number.locale(Locale(identifier: "en_US"))) } }
 
-    /// `5.21 (5.02-5.50)`
+    /// `5.21 (5.02 to 5.50)`
     func digits(_ count: Int) -> String { text { String(format: "%.\(count)f", $0) } }
 
     private func text(_ shown: (Double) -> String) -> String {
-        "\(shown(median)) (\(shown(values[0]))-\(shown(values[values.count - 1])))"
+        "\(shown(median)) (\(shown(values[0])) to \(shown(values[values.count - 1])))"
     }
 }
 

@@ -22,7 +22,7 @@ final class Stage: Sendable {
                 // A server that has run for a while writes into recycled files.
                 "max_replication_slots": "60", "wal_init_zero": "off",
             ], isDurable: true)
-        folder = "\(NSTemporaryDirectory())/perch-bench-\(UUID().uuidString)"
+        folder = "\(FileManager.default.temporaryDirectory.path)/perch-bench-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     }
