@@ -45,7 +45,7 @@ import Testing
         ])
         try await clone.finish()
         #expect(clone.position == 72)
-        let rows = try await connection.query("SELECT id, during FROM bookings ORDER BY id").rows
+        let rows = try await connection.query("SELECT id, during FROM public.bookings ORDER BY id").rows
         #expect(rows == [["1", "[100,105)"], ["2", "[2,3)"], ["3", "[20,26)"]])
         #expect(clone.engine.isClean)
         let reasons = try await connection.query("SELECT reason FROM perch.merge_finding").rows
