@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 # optimised daemon. Where a release build exists, bringing it up to date is quicker still.
 DEMO_MODE ?= $(if $(wildcard .build/release/perchd),release,debug)
 
-.PHONY: help deps build demo test test-demo bench bench-judgement lint format generated clean
+.PHONY: help deps build demo test test-demo bench bench-judgement bench-rewind lint format generated clean
 
 help:
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: build ## every scripts/bench-*.sh, one after the other
 
 bench-judgement: ## Perch's judging beside its peers' rules, on simulated releases
 	scripts/bench-judgement.sh
+
+bench-rewind: ## Perch's replay beside PostgreSQL's own subscription, and what recording costs
+	scripts/bench-rewind.sh
 
 lint: ## formatting and syntax
 	swift format lint --strict --parallel --recursive Sources Tests Package.swift

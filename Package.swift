@@ -39,6 +39,7 @@ let package = Package(
         .executable(name: "perchd", targets: ["perchd"]),
         .executable(name: "perch", targets: ["perch"]),
         .executable(name: "bench-judgement", targets: ["bench-judgement"]),
+        .executable(name: "bench-rewind", targets: ["bench-rewind"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -67,6 +68,10 @@ let package = Package(
         library("Policies", ["Releases", yams]),
         library("Triggers", ["Releases", crypto]),
         library("Rewind", ["Merge", "Postgres", "Releases", "Ports", "CPosix", subprocess, system, logging]),
+        .executableTarget(
+            name: "bench-rewind",
+            dependencies: ["Rewind", "Postgres", "PostgresSupport", "Ports", "Releases", logging, system],
+            swiftSettings: strict),
         library("Evidence", ["Releases", "Ports", "Traffic", logging]),
         library("Router", ["Traffic", "Analysis", "CPosix", logging] + nio),
         library(

@@ -61,7 +61,7 @@ extension BatchMerge {
 
     /// The row with every value.
     func full(_ row: Row, _ id: RowID) throws(Halt) -> Row {
-        guard row.contains(.unchanged) else { return row }
+        guard row.hasUnchanged else { return row }
         guard let before = answers.rows[id] else { throw .unanswered(.row(id)) }
         return filled(row, from: try present(before, id))
     }
@@ -69,7 +69,7 @@ extension BatchMerge {
     /// Values of columns, asked for where they were not sent.
     func values(_ columns: [Int], of row: Row, _ id: RowID) throws(Halt) -> [Value] {
         let values = columns.map { row[$0] }
-        guard values.contains(.unchanged) else { return values }
+        guard values.hasUnchanged else { return values }
         let row = try full(row, id)
         return columns.map { row[$0] }
     }
@@ -119,7 +119,9 @@ extension BatchMerge {
     }
 
     func newWork(_ table: TableID) -> TableWork {
-        TableWork(emptiedBy: ledger.tables[table]?.emptiedBy, rows: expected[table] ?? 0)
+        TableWork(
+            emptiedBy: ledger.tables[table]?.emptiedBy, rows: expected[table] ?? 0,
+            isKeyless: schema.tables[table]?.isKeyless ?? false)
     }
 
     private func lostEntries(
@@ -163,7 +165,8 @@ extension BatchMerge {
 
 /// A row with the values that were not sent taken from another.
 func filled(_ row: Row, from base: Row) -> Row {
+    guard row.hasUnchanged else { return row }
     var row = row
-    for column in row.indices where row[column] == .unchanged { row[column] = base[column] }
+    for column in row.indices where row[column].isUnchanged { row[column] = base[column] }
     return row
 }

@@ -121,8 +121,7 @@ struct BatchMerge: Sendable {
                 work[id.table]!.restore(id.key, slot)
                 if slot != nil { index.newChildren.append(id) }
             case .copies(let id, let slot):
-                work[id.table]!.copies[id.key] = slot
-                if slot == nil { work[id.table]!.copiesOrder.removeLast() }
+                work[id.table]!.restore(copies: id.key, slot)
             case .table(let id, let table):
                 work[id] = table
                 for (key, _) in table?.slots ?? [] { index.newChildren.append(RowID(table: id, key: key)) }

@@ -76,7 +76,7 @@ extension BatchMerge {
     /// Neither tainted nor written in this batch.
     func isAsBeforeTheBatch(_ id: RowID) -> Bool {
         if schema.tables[id.table]?.isKeyless == true {
-            return work[id.table]?.isCloneEmptied != true && work[id.table]?.copies[id.key] == nil
+            return work[id.table]?.isCloneEmptied != true && work[id.table]?[copies: id.key] == nil
                 && ledger.tables[id.table]?.copies[id.key] == nil
         }
         return slot(id) == nil

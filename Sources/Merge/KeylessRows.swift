@@ -62,7 +62,7 @@ extension BatchMerge {
     }
 
     mutating func judgeCopies(_ id: RowID) throws(Halt) {
-        work[id.table]?.copies[id.key]?.isQueued = false
+        work[id.table]?.unqueue(copies: id.key)
         let layout = try layout(of: id.table)
         try judgeUniques(copies: id, layout)
         try judgeParents(copies: id, layout)
@@ -71,9 +71,8 @@ extension BatchMerge {
     // MARK: Counting
 
     func slot(copies id: RowID) -> CopiesSlot {
-        let work = work[id.table]
-        if let slot = work?.copies[id.key] { return slot }
-        if work?.isCloneEmptied == true || work?.isLiveEmptied == true { return CopiesSlot(count: 0) }
+        if let slot = work[id.table]?[copies: id.key] { return slot }
+        if work[id.table].map({ $0.isCloneEmptied || $0.isLiveEmptied }) == true { return CopiesSlot(count: 0) }
         let known = ledger.tables[id.table]?.copies[id.key]
         return CopiesSlot(count: known?.count ?? 0, xid: known?.xid ?? 0)
     }
@@ -138,8 +137,7 @@ extension BatchMerge {
             now.queue.append(.copies(id))
         }
         if work[id.table] == nil { work[id.table] = newWork(id.table) }
-        let previous = work[id.table]!.copies.updateValue(new, forKey: id.key)
-        if previous == nil { work[id.table]!.copiesOrder.append(id.key) }
+        let previous = work[id.table]!.set(copies: id.key, new)
         if now.keepsUndo { now.undo.append(.copies(id, previous)) }
     }
 

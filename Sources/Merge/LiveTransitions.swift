@@ -88,7 +88,7 @@ extension BatchMerge {
     /// Of the row that an update began with.
     func rowID(_ old: OldRow?, _ sent: Row, _ layout: TableLayout) throws(Halt) -> RowID {
         let id = try old.map { old throws(Halt) in try rowID(old, layout) } ?? layout.rowID(of: sent)
-        guard !id.key.contains(.unchanged) else { throw .broken(.valueMissing(id, commitLSN: now.commitLSN)) }
+        guard !id.key.hasUnchanged else { throw .broken(.valueMissing(id, commitLSN: now.commitLSN)) }
         return id
     }
 

@@ -95,8 +95,7 @@ extension BatchMerge {
             try addOperation(row, slot, work, layout, &net)
             try addTaint(row, slot, slot.isKnown ? known?.rows[key] : nil, work, layout, &batch)
         }
-        for key in work.copiesOrder {
-            let slot = work.copies[key]!
+        for (key, slot) in work.copies {
             if slot.cloneChange < 0 { net.copiesRemoved.append(.init(row: key, count: -slot.cloneChange)) }
             if slot.cloneChange > 0 { net.copiesAdded.append(.init(row: key, count: slot.cloneChange)) }
             try addCopies(RowID(table: id, key: key), slot, known?.copies[key], work, layout, &batch)

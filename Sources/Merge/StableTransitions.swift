@@ -54,11 +54,19 @@ extension BatchMerge {
         from id: RowID, _ layout: TableLayout, _ old: OldRow?, to target: TableLayout, _ sent: Row, isHeld: Bool
     ) throws(Halt) {
         var slot = try slotInLive(id, layout, full: old.fullRow)
-        let arrivesElsewhere = target.id != id.table || target.schema.key.contains { sent[$0] == .unchanged }
-        let moves = arrivesElsewhere || target.rowID(of: sent) != id
+        // Where the stream tells no old row the key is the same.
+        let moves =
+            target.id != id.table
+            || old != nil
+                && (target.schema.key.contains { sent[$0].isUnchanged } || target.rowID(of: sent) != id)
         let needsBase =
-            slot.isTainted || layout.needsBase || (moves && sent.contains(.unchanged)) || now.hasSparedLoss
+            slot.isTainted || layout.needsBase || (moves && sent.hasUnchanged) || now.hasSparedLoss
             || isHeld || ghost(of: id) != nil
+        if !needsBase, !moves {
+            // Equal in both, and no other row looks at what changed.
+            let new = filled(sent, from: slot.live!)
+            return try put(id, over: slot, live: new, clone: new, layout)
+        }
         if needsBase, !slot.isTainted {
             slot.live = try full(slot.live!, id)
             slot.clone = slot.live

@@ -11,6 +11,10 @@ package enum Value: Hashable, Sendable {
 
     package init(_ text: String) { self = .text(Array(text.utf8)) }
 
+    package var isUnchanged: Bool {
+        if case .unchanged = self { true } else { false }
+    }
+
     package func hash(into hasher: inout Hasher) {
         switch self {
         case .null: hasher.combine(0 as UInt8)
@@ -65,6 +69,14 @@ extension Value: Codable {
 
 /// Values in the order of the table's columns.
 package typealias Row = [Value]
+
+extension [Value] {
+    /// Some value was not sent.
+    var hasUnchanged: Bool {
+        for value in self where value.isUnchanged { return true }
+        return false
+    }
+}
 
 /// A table that holds rows; for a partition its own, not the root's. The oid in the recorded database.
 package struct TableID: RawRepresentable, Hashable, Comparable, Sendable, Codable {

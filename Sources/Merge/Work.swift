@@ -46,14 +46,22 @@ struct CopiesSlot: Sendable {
     var cloneChange = 0
     var xid: UInt32 = 0
     var isQueued = false
+    /// Where the table's work has it; nil when it has not.
+    var place: Int?
+
+    init(count: Int, xid: UInt32 = 0) {
+        self.count = count
+        self.xid = xid
+    }
 }
 
 struct TableWork: Sendable {
     /// In the order in which they came.
     private(set) var slots: [(key: [Value], slot: Slot)] = []
     private var places: [[Value]: Int] = [:]
-    var copies: [Row: CopiesSlot] = [:]
-    var copiesOrder: [Row] = []
+    /// Of a table without a key, in the order in which they came.
+    private(set) var copies: [(row: Row, slot: CopiesSlot)] = []
+    private var copiesPlaces: [Row: Int] = [:]
     /// The clone's rows from before the batch are gone.
     var isCloneEmptied = false
     /// Live's rows from before the batch are gone.
@@ -62,10 +70,15 @@ struct TableWork: Sendable {
     var emptiedBy: UInt32?
 
     /// - Parameter rows: how many are expected.
-    init(emptiedBy: UInt32? = nil, rows: Int = 0) {
+    init(emptiedBy: UInt32? = nil, rows: Int = 0, isKeyless: Bool = false) {
         self.emptiedBy = emptiedBy
-        slots.reserveCapacity(rows)
-        places.reserveCapacity(rows)
+        if isKeyless {
+            copies.reserveCapacity(rows)
+            copiesPlaces.reserveCapacity(rows)
+        } else {
+            slots.reserveCapacity(rows)
+            places.reserveCapacity(rows)
+        }
     }
 
     /// Rows of before the batch are in neither of the two.
@@ -80,15 +93,15 @@ struct TableWork: Sendable {
 
     /// - Returns: what was there before.
     mutating func set(_ key: [Value], _ slot: Slot) -> Slot? {
-        if let place = slot.place ?? places[key] {
+        let place = slot.place ?? found(&places[key, default: slots.count])
+        if place < slots.count {
             let previous = slots[place].slot
             slots[place].slot = slot
             slots[place].slot.place = place
             return previous
         }
-        places[key] = slots.count
         slots.append((key, slot))
-        slots[slots.count - 1].slot.place = slots.count - 1
+        slots[place].slot.place = place
         return nil
     }
 
@@ -106,6 +119,36 @@ struct TableWork: Sendable {
         if let place = places[key] { slots[place].slot.isQueued = false }
     }
 
+    subscript(copies row: Row) -> CopiesSlot? { copiesPlaces[row].map { copies[$0].slot } }
+
+    /// - Returns: what was there before.
+    mutating func set(copies row: Row, _ slot: CopiesSlot) -> CopiesSlot? {
+        let place = slot.place ?? found(&copiesPlaces[row, default: copies.count])
+        if place < copies.count {
+            let previous = copies[place].slot
+            copies[place].slot = slot
+            copies[place].slot.place = place
+            return previous
+        }
+        copies.append((row, slot))
+        copies[place].slot.place = place
+        return nil
+    }
+
+    /// Takes back the last ``set(copies:_:)``.
+    mutating func restore(copies row: Row, _ previous: CopiesSlot?) {
+        if let previous {
+            copies[copiesPlaces[row]!].slot = previous
+        } else {
+            copies.removeLast()
+            copiesPlaces[row] = nil
+        }
+    }
+
+    mutating func unqueue(copies row: Row) {
+        if let place = copiesPlaces[row] { copies[place].slot.isQueued = false }
+    }
+
     /// Live's rows are gone; what is left is whole.
     mutating func emptyLive(
         by xid: UInt32, whole: (Row, [Value]) throws(Halt) -> Row
@@ -115,11 +158,14 @@ struct TableWork: Sendable {
             slots[place].slot.live = nil
             slots[place].slot.xid = xid
         }
-        for row in copiesOrder { copies[row]!.count = 0 }
+        for place in copies.indices { copies[place].slot.count = 0 }
         isLiveEmptied = true
         emptiedBy = xid
     }
 }
+
+/// Looks for a key and enters it where it is missing, in one go.
+private func found(_ place: inout Int) -> Int { place }
 
 /// What has to be judged at the commit.
 enum Check: Hashable, Sendable {

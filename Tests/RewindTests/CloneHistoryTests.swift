@@ -48,7 +48,15 @@ import Testing
             repeat { transactions.append(history.transaction()) } while history.chance(60)
             for transaction in transactions { oracle.take(transaction) }
             if history.chance(25) { clone = try await MergedClone.open(connection, policy) }
-            try await clone.apply(transactions)
+            if history.chance(50) {
+                try await clone.apply(transactions)
+            } else {
+                // The second half is merged while the first is written.
+                let middle = transactions.count / 2
+                try await clone.begin(Array(transactions[..<middle]))
+                try await clone.begin(Array(transactions[middle...]))
+                try await clone.finish()
+            }
             if history.chance(10) { try await clone.apply(transactions) }
             guard oracle.live.mapValues(texts) == history.live.mapValues(texts) else { return "the oracle is wrong" }
             if let fault = try await difference(oracle, clone, connection) { return "batch \(batch): \(fault)" }

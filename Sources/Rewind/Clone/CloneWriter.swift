@@ -65,7 +65,7 @@ struct CloneWriter: Sendable {
             statements += try updates(table, net.updates)
             if !net.inserts.isEmpty { statements.append(try insert(table, net.inserts)) }
             if !net.copiesRemoved.isEmpty { statements.append(try remove(table, net.copiesRemoved)) }
-            if !net.copiesAdded.isEmpty { statements.append(try add(table, net.copiesAdded)) }
+            statements += try add(table, net.copiesAdded)
         }
         return statements
     }
@@ -90,20 +90,23 @@ struct CloneWriter: Sendable {
 
     /// A statement for each set of columns that were sent.
     func updates(_ table: CloneTable, _ updates: [NetUpdate]) throws(Failure) -> [CloneStatement] {
-        var groups: [[Int]: ValueList] = [:]
-        var order: [[Int]] = []
+        var groups: [(sent: [Int], list: ValueList)] = []
+        /// The group of the update before: nearly always the next one's too.
+        var place: Int?
+        let others = table.all.filter { !table.key.contains($0) }
         for update in updates {
-            let sent = table.all.filter { !table.key.contains($0) && update.values[$0] != .unchanged }
-            if sent.isEmpty { continue }
-            if groups[sent] == nil {
-                groups[sent] = table.list(table.key + sent)
-                order.append(sent)
+            if place.map({ !update.sends(groups[$0].sent, of: others) }) ?? true {
+                let sent = others.filter { !update.values[$0].isUnchanged }
+                place = groups.firstIndex { $0.sent == sent }
+                if place == nil {
+                    place = groups.count
+                    groups.append((sent, table.list(table.key + sent)))
+                }
             }
-            groups[sent]!.append(update.row.key + sent.map { update.values[$0] })
+            groups[place!].list.append(update.row.key, update.values, groups[place!].sent)
         }
         var statements: [CloneStatement] = []
-        for sent in order {
-            let list = groups[sent]!
+        for (sent, list) in groups where !sent.isEmpty {
             let assignments = sent.enumerated().map { "\(table.quoted($1)) = \(list.value(table.key.count + $0))" }
             statements.append(
                 CloneStatement(
@@ -144,7 +147,14 @@ struct CloneWriter: Sendable {
                 """, parameters: try list.parameters(), rows: copies.reduce(0) { $0 + $1.count })
     }
 
-    func add(_ table: CloneTable, _ copies: [NetCopies]) throws(Failure) -> CloneStatement {
+    func add(_ table: CloneTable, _ copies: [NetCopies]) throws(Failure) -> [CloneStatement] {
+        let single = table.columns.isEmpty ? [] : copies.filter { $0.count == 1 }.map(\.row)
+        let several = table.columns.isEmpty ? copies : copies.filter { $0.count > 1 }
+        return (single.isEmpty ? [] : [try insert(table, single)])
+            + (several.isEmpty ? [] : [try addSeveral(table, several)])
+    }
+
+    private func addSeveral(_ table: CloneTable, _ copies: [NetCopies]) throws(Failure) -> CloneStatement {
         var list = ValueList(table.list(table.all).columns + [.init(type: "int", travelsInArrays: true)])
         for each in copies { list.append(each.row + [Value("\(each.count)")]) }
         let count = copies.reduce(0) { $0 + $1.count }
@@ -158,6 +168,18 @@ struct CloneWriter: Sendable {
         return CloneStatement(
             sql: "INSERT INTO \(table.name.quoted) (\(table.names)) OVERRIDING SYSTEM VALUE SELECT \(values) \(source)",
             parameters: try list.parameters(), rows: count)
+    }
+}
+
+extension NetUpdate {
+    /// Whether just these of the columns have a value.
+    fileprivate func sends(_ sent: [Int], of columns: [Int]) -> Bool {
+        var next = 0
+        for column in columns where !values[column].isUnchanged {
+            guard next < sent.count, sent[next] == column else { return false }
+            next += 1
+        }
+        return next == sent.count
     }
 }
 

@@ -22,6 +22,18 @@ struct MergedClone {
     private var reader: CloneReader
     private let writer: CloneWriter
 
+    /// A batch on its way into the clone.
+    private struct Underway {
+        let transactions: [RecordedTransaction]
+        let sources: [SourceTransaction]
+        let batch: NetBatch
+        /// Without the batch, for when the clone refuses it.
+        let engineBefore: MergeEngine
+        let write: Task<Void, any Error>
+    }
+    /// The engine has it already.
+    private var underway: Underway?
+
     /// - Parameter connection: for the merge alone; see ``Replay/session``.
     static func open(_ connection: Connection, _ policy: Policy.DataRollback) async throws(Failure) -> MergedClone {
         let schema = try await CloneSchema.read(connection, rules: policy.columnRules)
@@ -49,16 +61,63 @@ struct MergedClone {
     }
 
     /// The clone is of this position: `endLSN` of the last transaction in it.
-    var position: UInt64 { engine.position }
+    var position: UInt64 { underway?.engineBefore.position ?? engine.position }
 
     /// Merges transactions that follow on ``position`` and returns when the clone has them.
     ///
     /// - Throws: ``Failure``, ``PostgresError``, ``MergeError``; a part of the batch may have been merged then.
     mutating func apply(_ transactions: [RecordedTransaction]) async throws {
+        try await finish()
+        try await apply(transactions[...], try translated(transactions)[...])
+    }
+
+    private mutating func translated(_ transactions: [RecordedTransaction]) throws(Failure) -> [SourceTransaction] {
         var sources: [SourceTransaction] = []
         sources.reserveCapacity(transactions.count)
         for transaction in transactions { sources.append(try translation.translate(transaction)) }
-        try await apply(transactions[...], sources[...])
+        return sources
+    }
+
+    /// The same, but returns while the clone still takes them: the next batch is read and merged meanwhile. Everything
+    /// begun before is in the clone when it returns.
+    mutating func begin(_ transactions: [RecordedTransaction]) async throws {
+        let sources = try translated(transactions)
+        var batch = try await merged(sources[...], refused: [])
+        // What was supposed of the batch before may not be what came.
+        if try await !finish() { batch = try await merged(sources[...], refused: []) }
+        let committedAt = commitTimes(of: transactions[...], for: batch)
+        underway = Underway(
+            transactions: transactions, sources: sources, batch: batch, engineBefore: engine,
+            write: Task { [writer, batch] in try await writer.write(batch, committedAt: committedAt) })
+        engine.commit(batch)
+    }
+
+    /// Returns when the clone has everything that was begun.
+    ///
+    /// - Returns: false when it did not take the batch as it was merged: then what was merged after it has to be merged again.
+    @discardableResult
+    mutating func finish() async throws -> Bool {
+        guard let done = underway else { return true }
+        underway = nil
+        do {
+            try await done.write.value
+            note(done.sources[...], done.batch)
+            return true
+        } catch let refusal as CloneWriter.Refusal {
+            engine = done.engineBefore
+            try await applyParts(done.transactions[...], done.sources[...], refusal)
+            return false
+        } catch {
+            engine = done.engineBefore
+            throw error
+        }
+    }
+
+    /// Waits for what was begun, whatever comes of it.
+    mutating func settle() async {
+        _ = await underway?.write.result
+        if let done = underway { engine = done.engineBefore }
+        underway = nil
     }
 
     /// Gives every differing row of the tables that the canary emptied a record of its own.
@@ -83,11 +142,18 @@ struct MergedClone {
         do {
             try await merge(transactions, sources, refused: [])
         } catch let refusal as CloneWriter.Refusal {
-            guard sources.count > 1 else { return try await mergeRefused(transactions, sources, refusal) }
-            let middle = sources.startIndex + sources.count / 2
-            try await apply(transactions[..<middle], sources[..<middle])
-            try await apply(transactions[middle...], sources[middle...])
+            try await applyParts(transactions, sources, refusal)
         }
+    }
+
+    private mutating func applyParts(
+        _ transactions: ArraySlice<RecordedTransaction>, _ sources: ArraySlice<SourceTransaction>,
+        _ refusal: CloneWriter.Refusal
+    ) async throws {
+        guard sources.count > 1 else { return try await mergeRefused(transactions, sources, refusal) }
+        let middle = sources.startIndex + sources.count / 2
+        try await apply(transactions[..<middle], sources[..<middle])
+        try await apply(transactions[middle...], sources[middle...])
     }
 
     /// Names more and more of one transaction's rows as refused, until what is left is taken.
@@ -118,16 +184,27 @@ struct MergedClone {
         _ transactions: ArraySlice<RecordedTransaction>, _ sources: ArraySlice<SourceTransaction>, refused: [RowID]
     ) async throws {
         let batch = try await merged(sources, refused: refused)
-        var committedAt: [UInt64: Int64] = [:]
-        if !batch.state.findings.isEmpty {
-            for transaction in transactions {
-                committedAt[transaction.commitLSN.rawValue] = transaction.committedAt.millisecondsSince1970
-            }
-        }
-        try await writer.write(batch, committedAt: committedAt)
+        try await writer.write(batch, committedAt: commitTimes(of: transactions, for: batch))
         engine.commit(batch)
+        note(sources, batch)
+    }
+
+    /// The clone has it.
+    private mutating func note(_ sources: ArraySlice<SourceTransaction>, _ batch: NetBatch) {
         for source in sources { recent.append(source, schema) }
         for kept in batch.state.quarantined { keptOut[kept.transaction.commitLSN] = kept.reasons }
+    }
+
+    /// By commit LSN, milliseconds since 1970; only where the report needs them.
+    private func commitTimes(
+        of transactions: ArraySlice<RecordedTransaction>, for batch: NetBatch
+    ) -> [UInt64: Int64] {
+        var times: [UInt64: Int64] = [:]
+        guard !batch.state.findings.isEmpty else { return times }
+        for transaction in transactions {
+            times[transaction.commitLSN.rawValue] = transaction.committedAt.millisecondsSince1970
+        }
+        return times
     }
 
     private mutating func merged(
@@ -136,10 +213,21 @@ struct MergedClone {
         let sources = Array(sources)
         var answers = Answers()
         while true {
-            switch try engine.merge(sources, answers, refused: refused) {
-            case .needs(let lookups): try await reader.answer(lookups, &answers)
-            case .done(let batch): return batch
+            do {
+                switch try engine.merge(sources, answers, refused: refused) {
+                case .done(let batch): return batch
+                case .needs(let lookups):
+                    if underway == nil {
+                        try await reader.answer(lookups, &answers)
+                        continue
+                    }
+                }
+            } catch {
+                // What is underway was only supposed to be in the clone.
+                guard underway != nil else { throw error }
             }
+            // The clone is asked when it is as the engine says.
+            try await finish()
         }
     }
 }

@@ -19,12 +19,18 @@ struct ArrayText: Hashable, Sendable {
             return
         }
         bytes.append(UInt8(ascii: "\""))
-        for byte in text {
-            if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { bytes.append(UInt8(ascii: "\\")) }
-            bytes.append(byte)
+        if text.contains(where: Self.isSpecial) {
+            for byte in text {
+                if Self.isSpecial(byte) { bytes.append(UInt8(ascii: "\\")) }
+                bytes.append(byte)
+            }
+        } else {
+            bytes.append(contentsOf: text)
         }
         bytes.append(UInt8(ascii: "\""))
     }
+
+    private static func isSpecial(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") }
 
     /// - Throws: when a value is not UTF-8.
     func text() throws(Failure) -> String {
@@ -92,6 +98,13 @@ struct ValueList: Sendable {
 
     mutating func append(_ values: [Value]) {
         for index in arrays.indices { arrays[index].append(values[index]) }
+        count += 1
+    }
+
+    /// The first columns' values, and some of a row's for the others.
+    mutating func append(_ first: [Value], _ row: Row, _ columns: [Int]) {
+        for index in first.indices { arrays[index].append(first[index]) }
+        for index in columns.indices { arrays[first.count + index].append(row[columns[index]]) }
         count += 1
     }
 

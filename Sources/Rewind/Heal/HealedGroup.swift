@@ -153,10 +153,10 @@ struct HealedGroup: Sendable {
             }
         }
         for (table, ids) in byTable(order.inserts) {
-            statements.append(
+            statements +=
                 table.key.isEmpty
-                    ? try writer.add(table, ids.map(copies))
-                    : try writer.insert(table, ids.compactMap { engine.taint($0)?.clone }))
+                ? try writer.add(table, ids.map(copies))
+                : [try writer.insert(table, ids.compactMap { engine.taint($0)?.clone })]
         }
         for statement in statements {
             let result = try await live.queryPrepared(statement.sql, statement.parameters)

@@ -26,6 +26,8 @@ struct Replay {
     private var batchBytes = 0
     /// When the first transaction since ``beginRound()`` committed, by live's clock.
     private(set) var roundBegan: PostgresTimestamp?
+    /// The clone takes them while the next batch is read.
+    private var underway: [RecordedTransaction] = []
     /// The canary ran DDL; the restored database stays without it.
     private(set) var canaryChangedSchema = false
 
@@ -49,18 +51,25 @@ struct Replay {
 
     /// Settings of the replaying session: triggers, rules and foreign keys do not act, their effects are in the recording;
     /// values read as the recording session wrote them; a lost tail of commits is lost together with the position; a plan
-    /// is made for the number of rows that a statement has this time.
+    /// is made for the number of rows that a statement has this time, and a few thousand rows of a large table are found
+    /// by its index, one by one, instead of by going over all of it.
     static let session = """
         SET session_replication_role = replica; SET synchronous_commit = off; SET statement_timeout = 0;
         SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off;
-        SET check_function_bodies = off; SET plan_cache_mode = force_custom_plan; \(TableFingerprint.pinnedSettings)
+        SET check_function_bodies = off; SET plan_cache_mode = force_custom_plan; SET jit = off;
+        SET random_page_cost = 1; SET enable_mergejoin = off; SET work_mem = '64MB'; \(TableFingerprint.pinnedSettings)
         """
 
     /// Brings the restored database to `limit`.
     mutating func advance(to limit: LogSequenceNumber, _ reader: inout JournalReader) async throws(Failure) {
         do {
-            try await reader.forEachTransaction(upTo: limit) { try await take($0) }
-            try await flush()
+            do {
+                try await reader.forEachTransaction(upTo: limit) { try await take($0) }
+                try await flush(isLast: true)
+            } catch {
+                await clone.settle()
+                throw error
+            }
         } catch let failure as Failure {
             throw failure
         } catch let error as PostgresError {
@@ -118,7 +127,7 @@ struct Replay {
         if let command = transaction.schemaCommands.first {
             guard transaction.origin == .canary, !keepsAll else {
                 throw Failure(
-                    "\(transaction.origin.rawValue) changed the schema at \(transaction.commitLSN): "
+                    "\(transaction.origin) changed the schema at \(transaction.commitLSN): "
                         + String(command.prefix(120)),
                     hint: "replay works on the snapshot's schema; use rollback.mode: keep and repair by hand")
             }
@@ -136,16 +145,34 @@ struct Replay {
         if batchChanges >= Self.changesPerBatch || batchBytes >= Self.bytesPerBatch { try await flush() }
     }
 
-    private mutating func flush() async throws {
-        guard let last = batch.last else { return }
+    /// - Parameter isLast: nothing is read meanwhile, so the clone has everything when it returns.
+    private mutating func flush(isLast: Bool = false) async throws {
+        guard !batch.isEmpty else {
+            try await clone.finish()
+            return try noteUnderway()
+        }
         try await reach(faultPoint, "replay.batch")
         let transactions = batch
         batch = []
         batchChanges = 0
         batchBytes = 0
-        try await clone.apply(transactions)
-        for transaction in transactions { try report.note(transaction, clone.keptOut) }
-        position = last.endLSN
+        if isLast {
+            try await clone.finish()
+            try noteUnderway()
+            try await clone.apply(transactions)
+        } else {
+            try await clone.begin(transactions)
+            try noteUnderway()
+        }
+        underway = transactions
+        if isLast { try noteUnderway() }
+    }
+
+    /// To be called when what was begun is in the clone.
+    private mutating func noteUnderway() throws(Failure) {
+        for transaction in underway { try report.note(transaction, clone.keptOut) }
+        if let last = underway.last { position = last.endLSN }
+        underway = []
     }
 }
 
