@@ -43,10 +43,6 @@ extension PostgresData {
             faultPoint: faultPoint, log: logger, progress: progress)
         return try await run.run()
     }
-
-    package func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange] {
-        try QuarantineFile.read(ReleaseFolder(dataFolder: dataFolder, release: release).quarantine)
-    }
 }
 
 /// The recorder of a release, whichever one it is at the moment: one that stopped is replaced by another.
