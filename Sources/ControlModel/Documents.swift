@@ -249,36 +249,6 @@ package struct Accepted: Hashable, Sendable, Codable {
     }
 }
 
-/// A change that was kept out of the data.
-package struct QuarantineLine: Hashable, Sendable, Codable {
-    package var id: Int
-    package var reason: String
-    package var origin: String
-    package var table: String
-    package var operation: String
-    package var key: [String: String?]
-    package var row: [String: String?]?
-    package var commitLSN: String
-    package var committedAt: String
-    package var detail: String
-
-    package init(
-        id: Int, reason: String, origin: String, table: String, operation: String, key: [String: String?],
-        row: [String: String?]?, commitLSN: String, committedAt: String, detail: String
-    ) {
-        self.id = id
-        self.reason = reason
-        self.origin = origin
-        self.table = table
-        self.operation = operation
-        self.key = key
-        self.row = row
-        self.commitLSN = commitLSN
-        self.committedAt = committedAt
-        self.detail = detail
-    }
-}
-
 /// How a rollback is asked for.
 package struct RollbackRequest: Hashable, Sendable, Codable {
     /// Also take the release's writes out of the data. nil: as the policy says.

@@ -87,23 +87,38 @@ private struct Decided {
         // Backwards: children before parents.
         let writes = try await decided.apply(decided.first.reversed()) { $0.reason = "a customer asked" }
         #expect(
-            try await decided.stage.rows("SELECT id, state, cents, twice, note FROM orders WHERE id IN (1, 50) ORDER BY 1")
+            try await decided.stage.rows(
+                "SELECT id, state, cents, twice, note FROM orders WHERE id IN (1, 50) ORDER BY 1")
                 == ["1|paid|100|200|twice", "50|new|5|10|NULL"])
         #expect(
             try await decided.stage.rows("SELECT id, order_id, parent, what, tags FROM lines ORDER BY 1")
                 == ["1|1|NULL|tea|{a,\"b c\"}", "50|50|NULL|pot|{}", "51|50|50|lid|NULL"])
         #expect(try await decided.stage.rows("SELECT day, id, who FROM visits_1") == ["2026-01-05|1|ann"])
         // The row that was written twice is written once.
-        #expect(writes.map { "\($0.operation.rawValue) \($0.table)" }.sorted() == [
-            "delete public.lines", "insert public.lines", "insert public.lines", "insert public.orders",
-            "insert public.visits", "update public.orders",
-        ])
-        #expect(try await decided.stage.rows("SELECT count(DISTINCT xmin) FROM orders WHERE id IN (1, 50)") == ["1"])
+        #expect(
+            writes.map { "\($0.operation.rawValue) \($0.table)" }.sorted() == [
+                "delete public.lines", "insert public.lines", "insert public.lines", "insert public.orders",
+                "insert public.visits", "update public.orders",
+            ])
         let decision = try #require(try await decided.decision(decided.first[0]))
         #expect(
             decision
                 == QuarantineDecision(
                     how: .applied, side: .canary, person: "alice", reason: "a customer asked", at: 1_000))
+    }
+
+    @Test func `All sides of a write stand beside each other, as live had them`() async throws {
+        let decided = try await Decided()
+        let updates = decided.entries.filter { $0.key == ["id": "1"] && $0.table == "public.orders" }
+        #expect(updates.map { $0.before?["state"] } == ["open", "paid"])
+        #expect(updates.map { $0.before?["note"] } == [.some(nil), "E'\\"])
+        #expect(updates.map(\.differingColumns) == [["note", "state"], ["note"]])
+        let deleted = try #require(decided.entries.first { $0.operation == "DELETE" })
+        #expect(deleted.before?["what"] == "cup" && deleted.image(.canary) == .absent)
+        let inserted = try #require(decided.entries.first { $0.operation == "INSERT" })
+        #expect(inserted.image(.before) == .absent && inserted.image(.stable) == nil)
+        let held = try #require(decided.entries.first { $0.reason == .held })
+        #expect(QuarantinedChange.Side.allCases.map { held.image($0)?.row?["cents"] } == ["300", "999", "333"])
     }
 
     @Test func `A conflict is decided by its column, and whose is taken must be said`() async throws {
@@ -158,7 +173,8 @@ private struct Decided {
 
     @Test func `What the database refuses is written in no part`() async throws {
         let decided = try await Decided()
-        try await decided.stage.stable("INSERT INTO lines VALUES (70, 3, NULL, 'x', NULL); DELETE FROM lines WHERE id = 1")
+        try await decided.stage.stable(
+            "INSERT INTO lines VALUES (70, 3, NULL, 'x', NULL); DELETE FROM lines WHERE id = 1")
         // The lines of order 50 without their order.
         let failure = await #expect(throws: Failure.self) {
             try await decided.apply(decided.ids { $0.table == "public.lines" && $0.operation == "INSERT" })
@@ -169,7 +185,8 @@ private struct Decided {
     }
 
     @Test func `A row gets its other key back in place`() async throws {
-        let decided = try await Decided([(.stable, "INSERT INTO lines VALUES (8, 1, 1, 'tin', NULL)")])
+        let decided = try await Decided()
+        try await decided.stage.stable("INSERT INTO lines VALUES (8, 1, 1, 'tin', NULL)")
         let moved = decided.ids { $0.key == ["id": "1"] && $0.table == "public.lines" }
         #expect(moved.count == 1)
         let failure = await #expect(throws: Failure.self) { try await decided.apply(moved) { $0.isWholeRow = true } }
@@ -177,7 +194,10 @@ private struct Decided {
         try await decided.stage.stable("DELETE FROM lines WHERE id = 8")
         let writes = try await decided.apply(moved) { $0.isWholeRow = true }
         #expect(writes.map(\.operation) == [.update] && writes[0].to?["id"] == "9")
-        #expect(try await decided.stage.rows("SELECT id, what, tags FROM lines ORDER BY 1") == ["2|cup|NULL", "9|tea|{a,\"b c\"}"])
+        #expect(
+            try await decided.stage.rows("SELECT id, what, tags FROM lines ORDER BY 1") == [
+                "2|cup|NULL", "9|tea|{a,\"b c\"}",
+            ])
         #expect(try await decided.apply(moved) { $0.isWholeRow = true } == [], "it is so already")
     }
 
@@ -211,7 +231,8 @@ private struct Decided {
             #expect(try await decided.stage.rows("SELECT state FROM orders WHERE id = 1") == ["paid"])
         }
         let lines = try DecisionFile(reading: decided.stage.data.folder(decided.stage.release).decisions).lines
-        #expect(lines.map(\.step) == (isCommitted ? [.written, .committed] : [.written, .abandoned, .written, .committed]))
+        #expect(
+            lines.map(\.step) == (isCommitted ? [.written, .committed] : [.written, .abandoned, .written, .committed]))
     }
 
     @Test func `A row without a key is decided by hand`() async throws {

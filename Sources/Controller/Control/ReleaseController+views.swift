@@ -155,16 +155,6 @@ extension ReleaseController {
         }
     }
 
-    package func quarantine(_ id: ReleaseID) async throws(Refusal) -> [QuarantineLine] {
-        let state = try await state(id)
-        guard state.policy.database != nil else { return [] }
-        do {
-            return try await ports.data.quarantine(release: id).map(QuarantineLine.init)
-        } catch {
-            throw Refusal(.unavailable, error.message, hint: error.hint)
-        }
-    }
-
     package func exportRecording(
         _ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Refusal) {
@@ -219,15 +209,6 @@ extension Policy.Step {
 
 extension EventLine {
     init(_ fact: Fact) { self.init(sequence: fact.sequence, at: fact.at.iso8601, text: fact.sentence) }
-}
-
-extension QuarantineLine {
-    init(_ change: QuarantinedChange) {
-        self.init(
-            id: change.id, reason: change.reason.rawValue, origin: change.origin.rawValue, table: change.table,
-            operation: change.operation, key: change.key, row: change.row, commitLSN: change.commitLSN,
-            committedAt: Instant(millisecondsSince1970: change.committedAt).iso8601, detail: change.detail)
-    }
 }
 
 extension Instant {

@@ -35,7 +35,8 @@ struct DecidedRows: Sendable {
                 generated: Set(table.columns.filter(\.isGenerated).map(\.name)))
             guard shapes[name] == nil else { continue }
             shapes[name] = CloneTable(
-                id: TableID(rawValue: table.oid), name: name, root: table.isPartitioned || table.root != nil ? name : nil,
+                id: TableID(rawValue: table.oid), name: name,
+                root: table.isPartitioned || table.root != nil ? name : nil,
                 columns: written, key: key, keyOperators: table.keyOperators)
         }
         self.tables = tables

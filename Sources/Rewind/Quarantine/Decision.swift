@@ -17,8 +17,9 @@ struct Decision {
     let faultPoint: FaultPoint
     private var file: DecisionFile
 
-    init(release: ReleaseID, chosen: Chosen, order: QuarantineOrder, rows: DecidedRows, faultPoint: @escaping FaultPoint)
-    {
+    init(
+        release: ReleaseID, chosen: Chosen, order: QuarantineOrder, rows: DecidedRows, faultPoint: @escaping FaultPoint
+    ) {
         self.release = release
         self.chosen = chosen
         self.order = order
@@ -138,7 +139,8 @@ struct Decision {
     private mutating func keep(
         _ step: DecisionLine.Step, transaction: String? = nil, writes: [QuarantineWrite]
     ) throws(Failure) {
-        let sides = Set(try chosen.entries.map { entry throws(Failure) in try DecisionPlan.side(of: entry, order.side) })
+        let sides = Set(
+            try chosen.entries.map { entry throws(Failure) in try DecisionPlan.side(of: entry, order.side) })
         try file.append(
             DecisionLine(
                 step: step, number: file.nextNumber, entries: chosen.identities,
@@ -192,7 +194,8 @@ struct Decision {
             let status: String?
             do {
                 status = try await rows.connection.query(
-                    "SELECT pg_xact_status($1::xid8)", [transaction]).scalar
+                    "SELECT pg_xact_status($1::xid8)", [transaction]
+                ).scalar
             } catch {
                 throw refusal(error, of: "find out what became of transaction \(transaction)")
             }

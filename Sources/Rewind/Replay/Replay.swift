@@ -105,7 +105,7 @@ struct Replay {
         }
         if transaction.endLSN.rawValue <= clone.position {
             // Merged before a crash: only the list of what was kept out is made again.
-            try report.note(transaction, clone.keptOut)
+            try report.note(transaction, clone.keptOut, LiveImages())
             position = transaction.endLSN
             return
         }
@@ -122,8 +122,9 @@ struct Replay {
         batch = []
         batchChanges = 0
         batchBytes = 0
+        let images = try await LiveImages(transactions, clone.schema, report.policy, connection)
         try await clone.apply(transactions)
-        for transaction in transactions { try report.note(transaction, clone.keptOut) }
+        for transaction in transactions { try report.note(transaction, clone.keptOut, images) }
         position = last.endLSN
     }
 }

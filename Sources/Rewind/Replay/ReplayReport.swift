@@ -37,26 +37,31 @@ struct ReplayReport {
 
     /// Takes note of a merged transaction; to be called once for each, in commit order.
     ///
-    /// - Parameter keptOut: commit LSNs of stable transactions that were kept out as a whole, with why.
-    mutating func note(_ transaction: RecordedTransaction, _ keptOut: [UInt64: String]) throws(Failure) {
+    /// - Parameters:
+    ///   - keptOut: commit LSNs of stable transactions that were kept out as a whole, with why.
+    ///   - images: live's rows before its changes, as far as they are known.
+    mutating func note(
+        _ transaction: RecordedTransaction, _ keptOut: [UInt64: String], _ images: LiveImages
+    ) throws(Failure) {
         guard !transaction.changes.isEmpty else { return }
         if policy.writes == .stable,
             transaction.origin == .canary || transaction.isUnattributed && policy.unattributed == .canary
         {
             counts.canaryTransactions += 1
-            for change in transaction.changes {
+            for (number, change) in transaction.changes.enumerated() {
                 let new = entries(
-                    change, of: transaction, .canaryWrite,
+                    change, of: transaction, .canaryWrite, before: images.row(before: number, of: transaction),
                     detail: transaction.isUnattributed ? "neither role wrote it" : "the canary wrote it")
                 counts.canaryRows += new.count
                 try file.append(new)
             }
         } else if let why = keptOut[transaction.commitLSN.rawValue] {
             counts.stableTransactionsKeptOut += 1
-            for change in transaction.changes {
+            for (number, change) in transaction.changes.enumerated() {
                 try file.append(
                     entries(
                         change, of: transaction, .transactionKeptOut,
+                        before: images.row(before: number, of: transaction),
                         detail: "its transaction met what the canary wrote: \(why)"))
             }
         } else {
@@ -134,23 +139,24 @@ struct ReplayReport {
 
     private mutating func entries(
         _ change: RecordedChange, of transaction: RecordedTransaction, _ reason: QuarantinedChange.Reason,
-        detail: String
+        before: [String: String?]?, detail: String
     ) -> [QuarantinedChange] {
         switch change {
         case .insert(let relation, let new):
-            return [entry(transaction, relation, reason, "INSERT", old: nil, new: new, detail)]
+            return [entry(transaction, relation, reason, "INSERT", old: nil, new: new, nil, detail)]
         case .update(let relation, let old, let new):
-            return [entry(transaction, relation, reason, "UPDATE", old: old, new: filled(new, from: old), detail)]
+            let new = filled(new, from: old)
+            return [entry(transaction, relation, reason, "UPDATE", old: old, new: new, before, detail)]
         case .delete(let relation, let old):
-            return [entry(transaction, relation, reason, "DELETE", old: old, new: nil, detail)]
+            return [entry(transaction, relation, reason, "DELETE", old: old, new: nil, before, detail)]
         case .truncate(let relations, _, _):
-            return relations.map { entry(transaction, $0, reason, "TRUNCATE", old: nil, new: nil, detail) }
+            return relations.map { entry(transaction, $0, reason, "TRUNCATE", old: nil, new: nil, nil, detail) }
         }
     }
 
     private mutating func entry(
         _ transaction: RecordedTransaction, _ relation: RelationDefinition, _ reason: QuarantinedChange.Reason,
-        _ operation: String, old: OldTuple?, new: [TupleValue]?, _ detail: String
+        _ operation: String, old: OldTuple?, new: [TupleValue]?, _ before: [String: String?]?, _ detail: String
     ) -> QuarantinedChange {
         defer { nextID += 1 }
         let table = schema[TableName(relation)]
@@ -161,11 +167,12 @@ struct ReplayReport {
                 key[column.name] = .some(Value(value).shown)
             }
         }
+        let whole = old.flatMap { $0.kind == .full ? relation.named($0.values) : nil }
         return QuarantinedChange(
             id: nextID, reason: reason, origin: transaction.origin, table: TableName(relation).description,
             operation: operation, key: key, row: new.map { relation.named($0) },
             commitLSN: transaction.commitLSN.description, xid: transaction.xid,
-            committedAt: transaction.committedAt.millisecondsSince1970, detail: detail)
+            committedAt: transaction.committedAt.millisecondsSince1970, detail: detail, before: whole ?? before)
     }
 }
 
