@@ -262,6 +262,7 @@ package protocol DataPort: Sendable {
     ) async throws(Failure)
 
     /// The recording as JSON lines, a recorded change each line group; see docs/recording.md.
-    func exportRecording(release: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void)
-        async throws(Failure)
+    func exportRecording(
+        release: ReleaseID, policy: Policy, to sink: @escaping @Sendable (String) async throws -> Void
+    ) async throws(Failure)
 }

@@ -273,7 +273,7 @@ extension FakeWorld: DataPort {
     }
 
     func exportRecording(
-        release: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
+        release: ReleaseID, policy: Policy, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Failure) {}
 }
 

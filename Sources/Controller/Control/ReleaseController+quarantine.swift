@@ -18,7 +18,9 @@ extension ReleaseController {
         do {
             let rows = try await ports.data.quarantinedRows(
                 release: id, policy: state.policy, ids: list.changes.map(\.id))
-            for index in list.changes.indices { list.changes[index].now = rows[list.changes[index].id].map(SideLine.init) }
+            for index in list.changes.indices {
+                list.changes[index].now = rows[list.changes[index].id].map(SideLine.init)
+            }
         } catch {
             list.unread = error.message
         }
@@ -102,15 +104,14 @@ extension ReleaseController {
         guard state.policy.database != nil else {
             throw Refusal(.conflict, "the policy of \(state.id) names no database", release: state.id)
         }
-        let active: ReleaseState?
+        let releases: [(id: ReleaseID, isActive: Bool)]
         do {
-            active = try await store.unfinished(of: service).first(where: \.isActive).map { try await self.state($0.id) }
-        } catch let error as StoreError {
-            throw Refusal(error)
+            releases = try await store.unfinished(of: service)
         } catch {
-            throw (error as? Refusal) ?? Refusal(.unavailable, "\(error)")
+            throw Refusal(error)
         }
-        guard let active else { return }
+        guard let id = releases.first(where: \.isActive)?.id else { return }
+        let active = try await self.state(id)
         if case .rollingBack = active.phase {
             throw Refusal(
                 .conflict, "\(active.id) is being rolled back", hint: "decide when that has ended", release: active.id)

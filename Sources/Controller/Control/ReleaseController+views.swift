@@ -158,9 +158,9 @@ extension ReleaseController {
     package func exportRecording(
         _ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Refusal) {
-        _ = try await state(id)
+        let state = try await state(id)
         do {
-            try await ports.data.exportRecording(release: id, to: sink)
+            try await ports.data.exportRecording(release: id, policy: state.policy, to: sink)
         } catch {
             throw Refusal(.notFound, error.message, hint: error.hint, release: id)
         }
