@@ -5,6 +5,7 @@ package import Ports
 import Postgres
 package import Releases
 import Synchronization
+import SystemPackage
 
 extension PostgresData {
     package func exportRecording(

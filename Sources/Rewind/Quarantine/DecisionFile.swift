@@ -124,6 +124,14 @@ struct DecisionFile: Sendable {
     }
 }
 
+extension [EntryIdentity: QuarantineDecision] {
+    /// Of an entry that is about a write in the data: its place in the list does not matter.
+    func isDecided(_ finding: QuarantinedChange) -> Bool {
+        guard let how = self[EntryIdentity.all(of: [finding])[0]]?.how else { return false }
+        return how != .unsettled
+    }
+}
+
 /// Names an entry in every list that is made of the same recording, whatever its number there.
 struct EntryIdentity: Hashable, Sendable, Codable {
     private var text: String

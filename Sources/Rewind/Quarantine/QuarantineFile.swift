@@ -13,6 +13,8 @@ final class QuarantineFile {
     private static let flushBytes = 1 << 16
 
     private let path: FilePath
+    /// Of a finished file that is there already.
+    let earlier: [QuarantinedChange]
     private let unfinished: FilePath
     private let descriptor: FileDescriptor
     private let encoder = JSONEncoder()
@@ -21,6 +23,7 @@ final class QuarantineFile {
     /// - Parameter path: of the finished file; one that is there stays until ``finish()``.
     init(_ path: FilePath) throws(Failure) {
         self.path = path
+        earlier = try Self.read(path)
         unfinished = FilePath(path.string + ".new")
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
@@ -32,6 +35,11 @@ final class QuarantineFile {
     }
 
     deinit { try? descriptor.close() }
+
+    /// What people decided about the finished file or an earlier one.
+    func decisions() throws(Failure) -> [EntryIdentity: QuarantineDecision] {
+        try DecisionFile(reading: path.removingLastComponent().appending(ReleaseFolder.decisionsName)).decisions
+    }
 
     func append(_ entries: [QuarantinedChange]) throws(Failure) {
         for entry in entries {

@@ -23,7 +23,8 @@ struct ReleaseFolder: Hashable, Sendable {
     var dump: FilePath { root.appending("dump") }
     var recording: FilePath { root.appending("recording.json") }
     var quarantine: FilePath { root.appending("quarantine.jsonl") }
-    var decisions: FilePath { root.appending("decisions.jsonl") }
+    static let decisionsName = "decisions.jsonl"
+    var decisions: FilePath { root.appending(Self.decisionsName) }
 
     /// Durable when it returns.
     func make() throws(Failure) {

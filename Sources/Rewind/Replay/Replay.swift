@@ -87,7 +87,7 @@ struct Replay {
         } catch {
             throw Failure("cannot read the report of the replay: \(error)", isTransient: true)
         }
-        try report.requireDecisions()
+        try await report.requireDecisions(connection)
     }
 
     /// The list of what was kept out or put together is complete and durable then.

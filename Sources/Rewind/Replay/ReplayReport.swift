@@ -26,6 +26,8 @@ struct ReplayReport {
     let file: QuarantineFile
     private(set) var counts = ReplayCounts()
     private var nextID = 1
+    /// Commit LSN -> live's rows before its changes, as an earlier list has them.
+    private let earlier: [String: [[String: String?]?]]
 
     private static let page = 1_000
 
@@ -33,6 +35,8 @@ struct ReplayReport {
         self.schema = schema
         self.policy = policy
         self.file = file
+        earlier = Dictionary(grouping: file.earlier.filter(\.isKeptOut), by: \.commitLSN)
+            .mapValues { $0.map(\.before) }
     }
 
     /// Takes note of a merged transaction; to be called once for each, in commit order.
@@ -48,22 +52,17 @@ struct ReplayReport {
             transaction.origin == .canary || transaction.isUnattributed && policy.unattributed == .canary
         {
             counts.canaryTransactions += 1
-            for (number, change) in transaction.changes.enumerated() {
-                let new = entries(
-                    change, of: transaction, .canaryWrite, before: images.row(before: number, of: transaction),
-                    detail: transaction.isUnattributed ? "neither role wrote it" : "the canary wrote it")
-                counts.canaryRows += new.count
-                try file.append(new)
-            }
+            let new = entries(
+                of: transaction, .canaryWrite, images,
+                detail: transaction.isUnattributed ? "neither role wrote it" : "the canary wrote it")
+            counts.canaryRows += new.count
+            try file.append(new)
         } else if let why = keptOut[transaction.commitLSN.rawValue] {
             counts.stableTransactionsKeptOut += 1
-            for (number, change) in transaction.changes.enumerated() {
-                try file.append(
-                    entries(
-                        change, of: transaction, .transactionKeptOut,
-                        before: images.row(before: number, of: transaction),
-                        detail: "its transaction met what the canary wrote: \(why)"))
-            }
+            try file.append(
+                entries(
+                    of: transaction, .transactionKeptOut, images,
+                    detail: "its transaction met what the canary wrote: \(why)"))
         } else {
             counts.stableTransactions += 1
             counts.changes += transaction.changes.count
@@ -90,34 +89,58 @@ struct ReplayReport {
         }
     }
 
-    /// - Throws: when the policy wants every decision made before the data is switched.
-    func requireDecisions() throws(Failure) {
+    /// - Throws: when the policy wants every decision made before the data is switched, and one is open; the list is complete
+    ///   and durable then, for people to look at.
+    mutating func requireDecisions(_ connection: Connection) async throws(Failure) {
         let mode = MergeMode(rawValue: policy.merge.rawValue) ?? .nonconflict
         guard mode.gate(openEntries: counts.open) == .refuse else { return }
+        let (first, decisions) = (nextID, try file.decisions())
+        var open = 0
+        try await forEachFinding(connection) { entry throws(Failure) in
+            if entry.isOpen, !decisions.isDecided(entry) { open += 1 }
+        }
+        nextID = first
+        guard mode.gate(openEntries: open) == .refuse else { return }
+        try await finish(connection)
         throw Failure(
-            "\(counts.open) rows wait for a decision, and rollback.merge is nocascade",
-            hint:
-                "live data is untouched; decide them in live, or let live's values stand with rollback.merge: nonconflict"
+            "\(open) rows wait for a decision, and rollback.merge is nocascade",
+            hint: "live data is untouched; `perch quarantine list --open` names them: apply or discard them, "
+                + "or let live's values stand with rollback.merge: nonconflict"
         )
     }
 
     /// Writes the findings behind the canary's writes; the file is complete then.
     mutating func finish(_ connection: Connection) async throws(Failure) {
+        let (file, decisions) = (file, try file.decisions())
+        var open = 0
+        try await forEachFinding(connection) { entry throws(Failure) in
+            if entry.isOpen, !decisions.isDecided(entry) { open += 1 }
+            try file.append([entry])
+        }
         do {
-            var last = 0
-            while true {
-                let lines = try await CloneState.report(connection, after: last, limit: Self.page)
-                guard let end = lines.last else { break }
-                last = end.number
-                try file.append(lines.map { entry($0.finding, committedAt: $0.committedAt) })
-            }
             try await count(connection)
-        } catch let failure as Failure {
-            throw failure
         } catch {
             throw Failure("cannot read the report of the replay: \(error)", isTransient: true)
         }
+        counts.open = open
         try file.finish()
+    }
+
+    private mutating func forEachFinding(
+        _ connection: Connection, _ body: (QuarantinedChange) throws(Failure) -> Void
+    ) async throws(Failure) {
+        var last = 0
+        while true {
+            let lines: [CloneState.ReportLine]
+            do {
+                lines = try await CloneState.report(connection, after: last, limit: Self.page)
+            } catch {
+                throw Failure("cannot read the report of the replay: \(error)", isTransient: true)
+            }
+            guard let end = lines.last else { return }
+            last = end.number
+            for line in lines { try body(entry(line.finding, committedAt: line.committedAt)) }
+        }
     }
 
     // MARK: Entries
@@ -136,6 +159,20 @@ struct ReplayReport {
     }
 
     private var decides: Bool { policy.merge == .nonconflict || policy.merge == .nocascade }
+
+    private mutating func entries(
+        of transaction: RecordedTransaction, _ reason: QuarantinedChange.Reason, _ images: LiveImages, detail: String
+    ) -> [QuarantinedChange] {
+        var all = transaction.changes.enumerated().flatMap { number, change in
+            entries(
+                change, of: transaction, reason, before: images.row(before: number, of: transaction), detail: detail)
+        }
+        // What is listed again after it was merged is no more to be seen, but it was listed before.
+        if let earlier = earlier[transaction.commitLSN.description], earlier.count == all.count {
+            for index in all.indices { all[index].before = all[index].before ?? earlier[index] }
+        }
+        return all
+    }
 
     private mutating func entries(
         _ change: RecordedChange, of transaction: RecordedTransaction, _ reason: QuarantinedChange.Reason,
