@@ -167,11 +167,14 @@ package struct DataLine: Hashable, Sendable, Codable {
     package var canaryRows: Int
     package var heldWALBytes: Int64
     package var reason: String?
+    /// Entries of the quarantine that a person has to decide; of a release that ended with a rollback.
+    package var decisionsOpen: Int?
 
     package init(
         snapshotLSN: String?, recording: String, durableLSN: String?, stableTransactions: Int,
-        canaryTransactions: Int, canaryRows: Int, heldWALBytes: Int64, reason: String?
+        canaryTransactions: Int, canaryRows: Int, heldWALBytes: Int64, reason: String?, decisionsOpen: Int? = nil
     ) {
+        self.decisionsOpen = decisionsOpen
         self.snapshotLSN = snapshotLSN
         self.recording = recording
         self.durableLSN = durableLSN

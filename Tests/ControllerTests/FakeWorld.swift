@@ -240,7 +240,7 @@ extension FakeWorld: DataPort {
     func applyQuarantine(
         release: ReleaseID, policy: Policy, _ order: QuarantineOrder
     ) async throws(Failure) -> [QuarantineWrite] {
-        try await called("apply")
+        try await called("apply quarantine")
         return try state.withLock { state throws(Failure) in
             for (id, row) in order.seen where state.rowsNow[id] != row { throw Failure("entry \(id) has changed") }
             var writes: [QuarantineWrite] = []

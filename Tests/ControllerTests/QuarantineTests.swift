@@ -50,7 +50,9 @@ import Testing
                 try await controller.applyQuarantine(id, request, by: "alice")
             }
             #expect(late?.kind == .conflict)
+            #expect(try await controller.release(id).data?.decisionsOpen == 1)
             _ = try await controller.discardQuarantine(id, .init(items: [3], reason: "no"), by: "bob")
+            #expect(try await controller.release(id).data?.decisionsOpen == 0)
             let list = try await controller.quarantine(id, .everything, withRows: false).changes
             #expect(list.map { $0.decision?.how } == ["applied", "applied", "discarded"])
             #expect(list.map { $0.decision?.person } == ["alice", "alice", "bob"] && !list[2].isOpen)
@@ -114,7 +116,7 @@ import Testing
                 try await controller.applyQuarantine(id, ApplyRequest(items: [1]), by: "alice")
             }
             #expect(refusal?.message == "\(next) is being rolled back")
-            #expect(!bench.world.calls.contains("apply"))
+            #expect(!bench.world.calls.contains("apply quarantine"))
         }
     }
 }

@@ -183,6 +183,13 @@ func fullDetail() -> ReleaseDetail {
                 """)
     }
 
+    @Test func openDecisionsAreShownWithTheRelease() {
+        var detail = fullDetail()
+        detail.data?.decisionsOpen = 2
+        let line = "Open:       2 decisions: `perch quarantine list shop-42 --open`"
+        #expect(ReleaseView(detail: detail, style: colorless).lines.contains(line))
+    }
+
     @Test func aDecisionSaysWhatItWrote() {
         let result = DecisionResult(
             release: shop1, items: [7, 8, 9], dryRun: false,

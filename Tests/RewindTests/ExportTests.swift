@@ -79,6 +79,39 @@ private let schema = """
         // Neither arm alone: a program that forgot one of them would not come to it.
         #expect(live != snapshot)
         try await Self.requireImages(stage, seed)
+        try Self.requireBefore(try await stage.quarantine(), snapshot, recording, seed)
+    }
+
+    /// What each write of the canary found in live, followed through the exported lines.
+    private static func requireBefore(
+        _ entries: [QuarantinedChange], _ snapshot: [String: [[String: String?]]], _ recording: [String], _ seed: UInt64
+    ) throws {
+        struct Line: Decodable {
+            var operation: String
+            var origin: String?
+            var schema: String?
+            var table: String?
+            var key: [String: String?]?
+            var old: [String: String?]?
+            var row: [String: String?]?
+        }
+        var live = snapshot.mapValues { rows in Dictionary(uniqueKeysWithValues: rows.map { ($0["id"]!!, $0) }) }
+        var writes = entries.filter { $0.reason == .canaryWrite }[...]
+        for line in try recording.dropFirst().map({ try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }) {
+            guard ["insert", "update", "delete"].contains(line.operation), let table = line.table else { continue }
+            let name = "public.\(table)"
+            let key = line.old?["id"] ?? line.key?["id"] ?? line.row?["id"] ?? nil
+            let before = key.flatMap { live[name]?[$0] }
+            if line.origin == "canary" {
+                let entry = try #require(writes.popFirst())
+                #expect(entry.before == before && entry.table == name, "entry \(entry.id); seed \(seed)")
+            }
+            if let key { live[name]?[key] = nil }
+            if let row = line.row, let id = row["id"] ?? nil {
+                live[name]?[id] = (before ?? [:]).merging(row) { $1 }
+            }
+        }
+        #expect(writes.isEmpty, "seed \(seed)")
     }
 
     /// Every entry of the quarantine names its row, and each conflict has the row of every side that wrote it.

@@ -108,10 +108,15 @@ extension ReleaseController {
         guard state.policy.database != nil, let recording = await ports.data.recording(release: state.id) else {
             return nil
         }
+        var open: Int?
+        if state.rollback != nil, state.phase.isTerminal {
+            open = try? await ports.data.quarantine(release: state.id).count(where: \.isOpen)
+        }
         return DataLine(
             snapshotLSN: state.snapshot?.lsn, recording: recording.state.rawValue, durableLSN: recording.durableLSN,
             stableTransactions: recording.stableTransactions, canaryTransactions: recording.canaryTransactions,
-            canaryRows: recording.canaryRows, heldWALBytes: recording.heldWALBytes, reason: recording.reason)
+            canaryRows: recording.canaryRows, heldWALBytes: recording.heldWALBytes, reason: recording.reason,
+            decisionsOpen: open)
     }
 
     package func events(_ id: ReleaseID, after sequence: Int, wait: Span) async throws(Refusal) -> [EventLine] {

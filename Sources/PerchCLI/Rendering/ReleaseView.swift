@@ -120,6 +120,9 @@ struct ReleaseView {
                     + "(\(counted(data.canaryRows, "row")))"
             ))
         pairs.append(("WAL held", bytes(data.heldWALBytes)))
+        if let open = data.decisionsOpen, open > 0 {
+            pairs.append(("Open", "\(counted(open, "decision")): `perch quarantine list \(detail.summary.id) --open`"))
+        }
         if let reason = data.reason { pairs.append(("Data", style.yellow(plain(reason)))) }
         return keyValues(pairs)
     }
