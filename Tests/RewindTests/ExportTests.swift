@@ -103,7 +103,8 @@ private let schema = """
             let key = line.old?["id"] ?? line.key?["id"] ?? line.row?["id"] ?? nil
             let before = key.flatMap { live[name]?[$0] }
             if line.origin == "canary" {
-                let entry = try #require(writes.popFirst())
+                let next = writes.popFirst()
+                let entry = try #require(next)
                 #expect(entry.before == before && entry.table == name, "entry \(entry.id); seed \(seed)")
             }
             if let key { live[name]?[key] = nil }
