@@ -21,7 +21,7 @@ package actor InMemoryControl: ControlPlane {
     private var failAfterLines: Int?
 
     /// What was asked for, in order: `accept shop 8d1f cli:alice`, `abort shop-1 alice reason`.
-    package private(set) var calls: [String] = []
+    package internal(set) var calls: [String] = []
     /// Callers of ``events(_:after:wait:)`` that have no answer yet.
     package private(set) var waiting = 0
     package private(set) var lastRequest: ReleaseRequest?
@@ -154,64 +154,6 @@ package actor InMemoryControl: ControlPlane {
         return format == "json" ? "{\"release\":\"\(id)\"}" : report
     }
 
-    package func quarantine(
-        _ id: ReleaseID, _ selection: QuarantineSelection, withRows: Bool
-    ) throws(Refusal) -> QuarantineList {
-        let all = try find(id).quarantine
-        if let missing = selection.items?.first(where: { item in !all.contains { $0.id == item } }) {
-            throw Refusal(.notFound, "\(id) has no entry \(missing) in quarantine", release: id)
-        }
-        return QuarantineList(
-            changes: all.filter(selection.covers).map { line in
-                var line = line
-                if !withRows { line.now = nil }
-                return line
-            })
-    }
-
-    /// Writes the whole row of the side that is named.
-    package func applyQuarantine(
-        _ id: ReleaseID, _ request: ApplyRequest, by person: String
-    ) throws(Refusal) -> DecisionResult {
-        let take = request.take ?? "canary"
-        calls.append("apply \(id) \(take) \(person) \(request.reason ?? "-")")
-        var result = DecisionResult(release: id, items: [], dryRun: request.dryRun ?? false, writes: [])
-        for (index, line) in try find(id).quarantine.enumerated() where request.selection.covers(line) {
-            if let seen = request.seen?.first(where: { $0.id == line.id }), seen.now != line.now {
-                throw Refusal(.conflict, "the row of entry \(line.id) has changed", release: id)
-            }
-            let side = take == "before" ? line.before : take == "stable" ? line.stable : line.canary
-            result.items.append(line.id)
-            guard side != line.now else { continue }
-            result.writes.append(
-                .init(operation: "update", table: line.table, key: line.key, from: line.now?.row, to: side?.row))
-            guard !result.dryRun else { continue }
-            change(id) {
-                $0.quarantine[index].now = side
-                $0.quarantine[index].isOpen = false
-                $0.quarantine[index].decision = DecisionLine(
-                    how: "applied", side: take, person: person, reason: request.reason, at: "2026-08-01T10:00:00Z")
-            }
-        }
-        return result
-    }
-
-    package func discardQuarantine(
-        _ id: ReleaseID, _ request: DiscardRequest, by person: String
-    ) throws(Refusal) -> DecisionResult {
-        calls.append("discard \(id) \(person) \(request.reason ?? "-")")
-        let lines = try find(id).quarantine
-        for (index, line) in lines.enumerated() where request.selection.covers(line) {
-            change(id) {
-                $0.quarantine[index].isOpen = false
-                $0.quarantine[index].decision = DecisionLine(
-                    how: "discarded", side: nil, person: person, reason: request.reason, at: "2026-08-01T10:00:00Z")
-            }
-        }
-        return DecisionResult(
-            release: id, items: lines.filter(request.selection.covers).map(\.id), dryRun: false, writes: [])
-    }
-
     package func exportRecording(
         _ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Refusal) {
@@ -274,7 +216,7 @@ package actor InMemoryControl: ControlPlane {
 
     private func unknown(_ service: ServiceName) -> Refusal { Refusal(.notFound, "no service is called \(service)") }
 
-    private func find(_ id: ReleaseID) throws(Refusal) -> Held {
+    func find(_ id: ReleaseID) throws(Refusal) -> Held {
         try mustLead()
         guard let one = held[id] else { throw Refusal(.notFound, "no release is called \(id)") }
         return one
