@@ -99,8 +99,8 @@ def recompute(snapshot, lines):
     changes = (line for line in map(json.loads, lines) if line["operation"] not in ("relation", "schema"))
     for _, transaction in groupby(changes, key=lambda line: line["commit_lsn"]):
         for line in transaction:
-            is_canary = line["origin"] == "canary"
-            if line.get("unattributed") and merge["unattributed"] == "canary":
+            is_canary = line["origin"] in ("canary", "heal")
+            if line["origin"] == "neither" and merge["unattributed"] == "canary":
                 is_canary = True
             if merge["writes"] == "all":
                 is_canary = False

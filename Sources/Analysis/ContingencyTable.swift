@@ -34,6 +34,9 @@ package struct ContingencyTable: Hashable, Sendable, Codable {
     /// At weight 0 or 1 there is nobody to compare with: such units say nothing about whose failures these are.
     var isComparison: Bool { weight > 0 && weight < 1 }
 
+    /// Without the canary's units.
+    var ofStable: ContingencyTable { ContingencyTable(weight: weight, stable: stable) }
+
     /// One table a weight, lightest first: sums over the result do not depend on the order of `tables`, to the last bit.
     static func merged(_ tables: [ContingencyTable]) -> [ContingencyTable] {
         var merged: [ContingencyTable] = []

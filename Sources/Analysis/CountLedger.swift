@@ -73,10 +73,18 @@ struct CountLedger: Hashable, Sendable, Codable {
     }
 
     /// Requests that are overdue by the latest counts, share by share; those of a run that fell silent are forgotten.
-    func overdue(since oldest: Int64) -> [(weight: Double, stable: UInt64, canary: UInt64)] {
-        Self.merged(accounts.values.filter { $0.at >= oldest }.flatMap(\.counts.shares)).map {
-            ($0.weight, $0.stable.overdue, $0.canary.overdue)
+    ///
+    /// - Parameters:
+    ///   - oldest: from when on a reading says something, milliseconds since 1970.
+    ///   - moment: of a run that was last read before it, all requests in flight count: nobody has seen them end.
+    func overdue(since oldest: Int64, readSince moment: Int64 = .min) -> [(
+        weight: Double, stable: UInt64, canary: UInt64
+    )] {
+        let read = accounts.values.filter { $0.at >= oldest }
+        let shares = read.flatMap { account in
+            account.counts.shares.map { account.at >= moment ? $0 : $0.allOverdue }
         }
+        return Self.merged(shares).map { ($0.weight, $0.stable.overdue, $0.canary.overdue) }
     }
 
     /// One entry a share, smallest first.

@@ -4,7 +4,8 @@ extension ReleaseTest {
     /// - Parameter hasNews: a router answered: without that nothing passes.
     mutating func decide(isCanaryReady: Bool, hasNews: Bool) -> Judgement {
         if let withheld { return awaitInstances(withheld, isCanaryReady: isCanaryReady) }
-        if var reached = reachedVerdict() {
+        if var reached = confirmedVerdict() {
+            suspicion = nil
             guard reached.leading.isFailures, outage.isOutage else { return rollBack(reached) }
             guard outage.excuses(at: now) else {
                 reached.cause = .outage
@@ -81,11 +82,16 @@ extension ReleaseTest {
     private var oldestAnswer: Int64 { now - settings.requestTimeoutMilliseconds - 10_000 }
 
     /// Stable's overdue requests as failed and slow: in an outage of both the canary may only be the first to fail.
-    private var overdueStable: [ContingencyTable] {
-        ledger.overdue(since: oldestAnswer).map {
+    ///
+    /// - Parameter moment: of a router that was last read before it, all that are in flight.
+    func overdueStable(readSince moment: Int64 = .min) -> [ContingencyTable] {
+        ledger.overdue(since: oldestAnswer, readSince: moment).map {
             ContingencyTable(weight: $0.weight, stable: .init(bad: $0.stable, total: $0.stable))
         }
     }
+
+    /// The same of all that stable has in flight.
+    var stableInFlight: [ContingencyTable] { overdueStable(readSince: .max) }
 
     var overdueCanary: [ContingencyTable] {
         ledger.overdue(since: oldestAnswer).map {
@@ -93,16 +99,17 @@ extension ReleaseTest {
         }
     }
 
-    private func reachedVerdict() -> RollbackVerdict? {
+    /// The verdict by all that settled, with stable's overdue requests taken as failed and slow.
+    func reachedVerdict() -> RollbackVerdict? {
         let limit = settings.rollbackEvidence
         guard wealth >= limit else { return nil }
-        let guarded = parts(with: overdueStable)
+        let guarded = parts(with: overdueStable())
         guard WealthPart.combined(guarded) >= limit, let leading = leading(of: guarded) else { return nil }
         return verdict(cause: .worse, leading: leading)
     }
 
     /// The metric that contributes most, if it has enough bad canary units; else one that has and suffices by itself.
-    private func leading(of parts: [WealthPart]) -> Metric? {
+    func leading(of parts: [WealthPart]) -> Metric? {
         let strongest = parts.max { $0.contribution < $1.contribution }
         let enough = parts.filter { $0.share > 0 && $0.canary.bad >= settings.minimumFailures }
         return enough.filter { $0.metric == strongest?.metric || $0.contribution >= settings.rollbackEvidence }
@@ -118,7 +125,7 @@ extension ReleaseTest {
         return RollbackVerdict(
             cause: cause, at: now, unit: settings.unit, canary: quantile?.canary ?? errors.canary,
             stable: quantile?.stable ?? errors.stable, shares: shares, wealth: wealth,
-            guardedWealth: WealthPart.combined(self.parts(with: overdueStable)), limit: settings.rollbackEvidence,
+            guardedWealth: WealthPart.combined(self.parts(with: overdueStable())), limit: settings.rollbackEvidence,
             leading: leading, leadingWealth: part?.wealth ?? 1, leadingShare: part?.share ?? 0, leadingShift: shift,
             errorNull: errors.null, edge: edges?.edges.first { .latency(perMille: $0.perMille) == leading },
             judgesLatency: parts.contains { !$0.metric.isFailures && $0.share > 0 },
@@ -149,6 +156,6 @@ extension ReleaseTest {
             canaryUnits: weakest.flatMap { unitsNeeded($0.metric, from: $0.evidence, past: advance.past) },
             stableRequests: settings.judgedLatency?.dryRun == false ? edges?.missing ?? 0 : 0,
             milliseconds: max(0, (step?.shortestMilliseconds ?? 0) - elapsed),
-            wealth: wealth < settings.advanceWealthMax ? nil : wealth, unit: settings.unit)
+            wealth: wealth < settings.advanceWealthMax && reachedVerdict() == nil ? nil : wealth, unit: settings.unit)
     }
 }

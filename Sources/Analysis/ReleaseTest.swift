@@ -28,6 +28,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
     var earlierFailures: [String: UInt64] = [:]
     /// The canary was drained for an incident that stable is still in.
     var isDrained = false
+    var suspicion: Suspicion?
     /// A verdict that waits for the end of an outage.
     var withheld: RollbackVerdict?
     /// What was said once is said for ever.
@@ -92,6 +93,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         advance.settle(errors: observation.units.answered)
         for (index, tables) in observation.routes.enumerated() { routes[index].settle(tables) }
         for index in external.indices { external[index].settle(counts) }
+        suspicion?.settle(observation, external: counts)
         routing.settle(observation.routed)
         // Looked up before this tick's failures are known: a pause may not depend on what it leaves out.
         if let latency = settings.judgedLatency, !rates.isFailing(above: latency.pauseAbove, at: now) {
@@ -118,6 +120,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
             histograms.map { edge.table(weight: $0.weight, canary: $0.canary, stable: $0.stable) }
         }
         latency?.settle(tables)
+        suspicion?.settle(latency: tables)
         advance.settle(latency: tables)
         var stable = LatencyHistogram()
         for histogram in histograms { stable.add(histogram.stable) }
@@ -146,6 +149,7 @@ package struct ReleaseTest: Hashable, Sendable, Codable {
         step = nil
         shares = []
         earlierFailures = ledger.canaryFailures
+        suspicion = nil
         withheld = nil
     }
 }

@@ -114,6 +114,14 @@ package struct ShareCounts: Hashable, Sendable, Codable {
 
     var weight: Double { Double(share) / 10_000 }
 
+    /// As if all requests in flight were overdue.
+    var allOverdue: ShareCounts {
+        var counts = self
+        counts.stable.overdue = max(stable.inFlight, stable.overdue)
+        counts.canary.overdue = max(canary.inFlight, canary.overdue)
+        return counts
+    }
+
     mutating func add(_ other: ShareCounts) {
         stable.add(other.stable)
         canary.add(other.canary)

@@ -51,36 +51,3 @@ struct WealthPart: Hashable, Sendable {
         return live.reduce(counted) { $1.metric.isExternal ? max($0, $1.contribution) : $0 }
     }
 }
-
-extension ReleaseTest {
-    /// The parts of W, as if these stable units had failed and been slow as well.
-    func parts(with pending: [ContingencyTable] = []) -> [WealthPart] {
-        let shares = WealthShares(settings)
-        var parts = [
-            WealthPart(
-                metric: .errors, share: shares.errors, wealth: errors.wealth(with: pending), canary: errors.canary)
-        ]
-        for route in routes {
-            parts.append(
-                WealthPart(
-                    metric: .route(route.name), share: shares.eachRoute, wealth: route.errors.wealth(with: pending),
-                    canary: route.errors.canary))
-        }
-        if let latency, let leading = latency.leading {
-            parts.append(
-                WealthPart(
-                    metric: .latency(perMille: leading.perMille), share: shares.latency,
-                    wealth: latency.wealth(withSlow: pending), canary: leading.canary))
-        }
-        for (test, share) in zip(external, shares.external) {
-            parts.append(
-                WealthPart(
-                    metric: .external(test.name), share: share, wealth: test.errors.wealth(with: pending),
-                    canary: test.errors.canary))
-        }
-        return parts
-    }
-
-    /// W: 1 at the start; less where external metrics have a part.
-    package var wealth: Double { WealthPart.combined(parts()) }
-}

@@ -106,7 +106,7 @@ extension MergeEngine {
     }
 
     /// The tainted row of the clone with referenced values.
-    private func cloneHolder(_ entry: UniqueEntry) -> RowID? {
+    func cloneHolder(_ entry: UniqueEntry) -> RowID? {
         guard schema.keyUniques.contains(entry.unique) else { return ledger.cloneHolders[entry]?.rows.min() }
         return (schema.tablesByUnique[entry.unique] ?? []).lazy.map { RowID(table: $0, key: entry.values) }
             .first { ledger.taint($0)?.clone != nil }

@@ -61,9 +61,20 @@ extension MergeEngine {
         return excess
     }
 
+    /// How many more copies of a row without a key live has; 0 when it is equal.
+    package func excess(of id: RowID) -> Int { ledger.tables[id.table]?.copies[id.key]?.count ?? 0 }
+
     /// Tables that the canary emptied and stable did not since; see ``unfold(_:rows:_:)``.
     package var emptiedTables: [TableID] {
         ledger.tables.filter { $0.value.emptiedBy != nil }.keys.sorted()
+    }
+
+    /// How many rows and copies of rows are known to differ; a table that the canary emptied counts as one.
+    package var differences: Int {
+        ledger.tables.values.reduce(0) { sum, known in
+            sum + known.rows.values.count { $0.live != $0.clone } + known.copies.count
+                + (known.emptiedBy == nil ? 0 : 1)
+        }
     }
 
     /// Nothing differs: heal is done.

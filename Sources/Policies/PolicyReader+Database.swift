@@ -18,6 +18,7 @@ extension PolicyReader {
         set(&database.adminURL, section, "admin_url", secret)
         set(&database.canaryPassword, section, "canary_password", secret)
         set(&database.snapshot, self.section(section, "snapshot"), "mode", word(Policy.SnapshotMode.self))
+        database.pgbouncer = pgbouncer(section)
         set(&database.recordingBudgetBytes, self.section(section, "recording"), "budget", byteCount)
 
         let rollback = self.section(section, "rollback")
@@ -27,16 +28,29 @@ extension PolicyReader {
         set(&database.rollback.unattributed, rollback, "unattributed", word(Policy.DataRollback.Unattributed.self))
         set(&database.rollback.canaryRow, rollback, "canary_row", word(Policy.DataRollback.CanaryRow.self))
         readColumns(&database.rollback.columns, rollback)
+        set(&database.rollback.healLimit, rollback, "heal_limit", integer(1...10_000_000))
+        set(&database.rollback.destructiveDDL, rollback, "destructive_ddl", word(Policy.DataRollback.DestructiveDDL.self))
         set(&database.rollback.freeze, rollback, "freeze", span(from: .milliseconds(1), to: .seconds(60)))
         set(&database.rollback.reconnect, rollback, "reconnect", word(Policy.DataRollback.Reconnect.self))
         set(&database.rollback.keepBefore, rollback, "keep_before", span(from: .zero))
-        if database.snapshot == .none, database.rollback.mode == .replay, !isPartial {
+        if database.snapshot == .none, database.rollback.mode != .keep, !isPartial {
             complain(
                 rollback.entries["mode"]?.value.place ?? self.section(section, "snapshot").place(of: "mode"),
-                rollback.path(of: "mode"), "rollback by replay needs a snapshot, and snapshot.mode is none",
-                hint: "write snapshot: {mode: dump}, or rollback: {mode: keep} to leave the data as it is")
+                rollback.path(of: "mode"), "taking the canary's writes out needs a snapshot, and snapshot.mode is none",
+                hint: "write snapshot: {mode: dump} or {mode: clone}, or rollback: {mode: keep} to leave the data as it is")
         }
         return database
+    }
+
+    private mutating func pgbouncer(_ database: Section) -> Policy.PgBouncer? {
+        let section = section(database, "pgbouncer")
+        guard section.isPresent else { return nil }
+        let url = required(
+            section, "admin_url", hint: "of its console: admin_url: env:PGBOUNCER_URL, postgres://admin@host:6432/pgbouncer",
+            secret)
+        var pgbouncer = Policy.PgBouncer(adminURL: url ?? .environment("unnamed"))
+        set(&pgbouncer.database, section, "database", text)
+        return pgbouncer
     }
 
     /// Table -> column -> rule.

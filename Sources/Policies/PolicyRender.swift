@@ -111,13 +111,25 @@ extension PolicyFile {
             yaml.key(
                 "canary_password", database.canaryPassword.map { yamlText("\($0)") } ?? "null",
                 "null: the role needs none")
-            yaml.key("snapshot", "{mode: \(database.snapshot.rawValue)}", "dump or none")
+            if let pgbouncer = database.pgbouncer {
+                yaml.map("pgbouncer", "paused while the data is switched") { yaml in
+                    yaml.key("admin_url", yamlText("\(pgbouncer.adminURL)"), "of its console")
+                    yaml.key(
+                        "database", pgbouncer.database.map(yamlText) ?? "null", "as its configuration calls it; null: as PostgreSQL does")
+                }
+            } else {
+                yaml.key("pgbouncer", "null", "{admin_url: env:PGBOUNCER_URL}: paused while the data is switched")
+            }
+            yaml.key("snapshot", "{mode: \(database.snapshot.rawValue)}", "dump, clone (kept ready beside live) or none")
             yaml.key(
                 "recording", "{budget: \(byteText(database.recordingBudgetBytes))}",
                 "WAL our slot may hold before the release ends")
             yaml.map("rollback") { yaml in
                 let rollback = database.rollback
-                yaml.key("mode", rollback.mode.rawValue, "replay: snapshot plus recorded writes; keep: the data stays")
+                yaml.key("mode", rollback.mode.rawValue, "swap, heal, auto (heal where that is sound) or keep")
+                yaml.key("heal_limit", "\(rollback.healLimit)", "auto heals up to so many differing rows")
+                yaml.key(
+                    "destructive_ddl", rollback.destructiveDDL.rawValue, "the canary broke stable's schema: swap or halt")
                 yaml.key("writes", rollback.writes.rawValue, "whose writes are replayed: stable or all")
                 yaml.key("merge", rollback.merge.rawValue, "nonconflict, nocascade, force or cascade")
                 yaml.key("unattributed", rollback.unattributed.rawValue, "neither role's: stable, canary or hold")

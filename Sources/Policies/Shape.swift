@@ -17,12 +17,14 @@ enum Shape {
         "cohort.include": ["header"],
         "cohort.steps[]": ["share", "for", "approve"],
         "database": [
-            "url", "admin_url", "canary_role", "canary_password", "snapshot", "recording", "rollback",
+            "url", "admin_url", "canary_role", "canary_password", "pgbouncer", "snapshot", "recording", "rollback",
         ],
+        "database.pgbouncer": ["admin_url", "database"],
         "database.snapshot": ["mode"],
         "database.recording": ["budget"],
         "database.rollback": [
-            "mode", "writes", "merge", "unattributed", "canary_row", "columns", "freeze", "reconnect", "keep_before",
+            "mode", "writes", "merge", "unattributed", "canary_row", "columns", "heal_limit", "destructive_ddl",
+            "freeze", "reconnect", "keep_before",
         ],
         "watch": [
             "minimum_requests", "minimum_failures", "false_alarms", "no_data", "shared_incident", "settle", "errors",

@@ -40,6 +40,8 @@ package struct RecordingStatus: Hashable, Sendable, Codable {
     package var journalBytes: Int64
     /// WAL the server keeps because of our slot.
     package var heldWALBytes: Int64
+    /// nil when the policy keeps none ready.
+    package var clone: CloneStatus?
 
     package init(
         state: State, reason: String?, durableLSN: String, stableTransactions: Int, canaryTransactions: Int,
@@ -54,6 +56,32 @@ package struct RecordingStatus: Hashable, Sendable, Codable {
         self.journalBytes = journalBytes
         self.heldWALBytes = heldWALBytes
     }
+}
+
+/// How the clone stands that is kept beside live.
+package struct CloneStatus: Hashable, Sendable, Codable {
+    package enum State: String, Hashable, Sendable, Codable {
+        /// Restored from the snapshot.
+        case building
+        case following
+        /// It goes on by itself when it can.
+        case interrupted
+        /// It cannot go on; a rollback will say the same.
+        case failed
+    }
+    package var state: State
+    /// Why, when interrupted or failed.
+    package var reason: String?
+    /// Stable's writes up to here are in it.
+    package var position: String?
+    /// From the commit of the oldest transaction of the last round until the clone had it.
+    package var lagMilliseconds: Int64 = 0
+    /// Rows that are not as in live, because of the canary.
+    package var taintedRows = 0
+    /// Lines of the report that want a decision.
+    package var decisionsOpen = 0
+
+    package init(state: State) { self.state = state }
 }
 
 /// A write of the canary that was kept out of the data, or a write of stable that met one.

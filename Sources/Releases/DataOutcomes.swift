@@ -25,8 +25,12 @@ package struct SnapshotSummary: Hashable, Sendable, Codable {
 
 /// The result of a data rollback.
 package struct RewindSummary: Hashable, Sendable {
-    /// `replay` or `keep`.
+    /// `swap`, `heal`, `keep`, or `none` where there was nothing to take out.
     package var mode: String
+    /// Why this way.
+    package var why = ""
+    /// Rows of live that were written in place.
+    package var rowsHealed = 0
     package var stableTransactionsReplayed: Int
     package var changesReplayed: Int
     package var canaryTransactionsKeptOut: Int
@@ -92,5 +96,7 @@ extension RewindSummary: Codable {
             heldMilliseconds: try values.decode(Int64.self, forKey: .heldMilliseconds),
             previousDatabase: try values.decode(String.self, forKey: .previousDatabase),
             notUndone: try values.decode([String].self, forKey: .notUndone))
+        why = try values.decodeIfPresent(String.self, forKey: .why) ?? ""
+        rowsHealed = try number(.rowsHealed)
     }
 }

@@ -115,6 +115,8 @@ package struct Policy: Hashable, Sendable, Codable {
         /// WAL our slot may hold before the release is ended, in bytes.
         package var recordingBudgetBytes: Int64 = 10 << 30
         package var rollback = DataRollback()
+        /// What stands between the service and the server.
+        package var pgbouncer: PgBouncer?
         package init(url: Secret, adminURL: Secret, canaryRole: String) {
             self.url = url
             self.adminURL = adminURL
@@ -122,10 +124,21 @@ package struct Policy: Hashable, Sendable, Codable {
         }
     }
 
-    package enum SnapshotMode: String, Hashable, Sendable, Codable, CaseIterable { case dump, none }
+    /// A pooler whose clients wait while the data is switched.
+    package struct PgBouncer: Hashable, Sendable, Codable {
+        /// Of its console: `postgres://admin@host:6432/pgbouncer`.
+        package var adminURL: Secret
+        /// As its configuration calls the service's database; nil: as PostgreSQL does.
+        package var database: String?
+        package init(adminURL: Secret) { self.adminURL = adminURL }
+    }
+
+    /// `dump`: a dump, which a rollback restores first. `clone`: also a second database from it, which stable's writes are
+    /// merged into while the release runs, so that a rollback finds it ready.
+    package enum SnapshotMode: String, Hashable, Sendable, Codable, CaseIterable { case dump, clone, none }
 
     package struct DataRollback: Hashable, Sendable, Codable {
-        package var mode: Mode = .replay
+        package var mode: Mode = .swap
         package var writes: Writes = .stable
         /// Longest time requests are held while the data is switched.
         package var freeze: Span = .seconds(10)
@@ -141,7 +154,13 @@ package struct Policy: Hashable, Sendable, Codable {
         package var canaryRow: CanaryRow = .keep
         /// Table -> column -> what the column gets when both changed it. Tables by schema and name.
         package var columns: [String: [String: ColumnRule]] = [:]
+        /// `auto` heals up to so many rows that differ.
+        package var healLimit = 100_000
+        /// What a rollback does when the canary changed the schema in a way that stable cannot live with.
+        package var destructiveDDL: DestructiveDDL = .swap
         package init() {}
+
+        package enum DestructiveDDL: String, Hashable, Sendable, Codable, CaseIterable { case swap, halt }
 
         /// `nonconflict`: live wins for the row or column in conflict, a person looks later. `nocascade`: the same, but the
         /// rollback waits for the person. `force`: the same, and nobody needs to look. `cascade`: stable's transaction is
@@ -158,8 +177,10 @@ package struct Policy: Hashable, Sendable, Codable {
             case overwrite, add, hold, stamp, follow
         }
 
-        /// `replay`: snapshot plus recorded writes replace the live data. `keep`: the data stays as it is.
-        package enum Mode: String, Hashable, Sendable, Codable, CaseIterable { case replay, keep }
+        /// `swap`: the clone takes the live database's place while requests are held. `heal`: the clone's rows are copied
+        /// over those of live that differ, under load. `auto`: heal where that is sound, else swap. `keep`: the data stays
+        /// as it is.
+        package enum Mode: String, Hashable, Sendable, Codable, CaseIterable { case swap, heal, auto, keep }
         /// Whose recorded writes are replayed.
         package enum Writes: String, Hashable, Sendable, Codable, CaseIterable { case stable, all }
         package enum Reconnect: String, Hashable, Sendable, Codable, CaseIterable { case restart, probe }

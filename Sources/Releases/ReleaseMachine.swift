@@ -214,7 +214,7 @@ extension ReleaseState {
     private func beginRollback(
         _ kind: RollbackCause.Kind, _ reason: String, data: Bool, at now: Instant
     ) -> [Fact.Body] {
-        let takesData = data && policy.database?.rollback.mode == .replay
+        let takesData = data && policy.database.map { $0.rollback.mode != .keep } ?? false
         let cause = RollbackCause(kind: kind, reason: reason, data: takesData)
         let first: Phase = .rollingBack(isStableReplaced ? .stable : .traffic)
         return [.rollbackBegun(cause), entering(first, at: now)]

@@ -93,9 +93,8 @@ enum RecordingExport {
         var commitLSN: LogSequenceNumber
         var endLSN: LogSequenceNumber
         var xid: UInt32
-        var origin: Arm
-        /// Neither role's; left out where one wrote.
-        var unattributed: Bool?
+        /// `stable`, `canary`, `neither` or `heal`
+        var origin: String
         var committedAt: String
         var operation: String
         var schema: String?
@@ -117,8 +116,7 @@ enum RecordingExport {
             commitLSN = transaction.commitLSN
             endLSN = transaction.endLSN
             xid = transaction.xid
-            origin = transaction.origin
-            unattributed = transaction.isUnattributed ? true : nil
+            origin = "\(transaction.origin)"
             committedAt = Date(
                 timeIntervalSince1970: Double(transaction.committedAt.millisecondsSince1970) / 1_000
             ).formatted(
@@ -127,8 +125,7 @@ enum RecordingExport {
         }
 
         enum CodingKeys: String, CodingKey {
-            case xid, origin, unattributed, operation, schema, table, tables, cascade, key, old, row, unchanged,
-                command
+            case xid, origin, operation, schema, table, tables, cascade, key, old, row, unchanged, command
             case restartIdentity = "restart_identity"
             case commitLSN = "commit_lsn"
             case endLSN = "end_lsn"

@@ -12,13 +12,17 @@ extension PostgresData {
         release: ReleaseID, policy: Policy, progress: @escaping @Sendable (String) async -> Void
     ) async throws(Failure) -> SnapshotSummary {
         let (database, admin) = try admin(policy)
-        guard database.snapshot == .dump else {
-            throw Failure("the policy of \(policy.service) takes no snapshots", hint: "set database.snapshot: dump")
+        guard database.snapshot != .none else {
+            throw Failure(
+                "the policy of \(policy.service) takes no snapshots", hint: "set database.snapshot: {mode: dump}")
         }
         let folder = folder(release)
         if let manifest = try? Manifest.read(from: folder.root.string), manifest.database == admin.database {
-            try await resumeRecording(release: release, policy: policy)
-            if try await isStreaming(release) { return manifest.summary }
+            try await record(release, policy)
+            if try await isStreaming(release) {
+                try keepClone(release, policy)
+                return manifest.summary
+            }
         }
         try await startOver(release, admin)
         let run = SnapshotRun(
@@ -26,7 +30,9 @@ extension PostgresData {
             admin: admin,
             recorderSettings: recorderSettings(database), logger: logger, progress: progress)
         do throws(Failure) {
-            return try await run.run { [self] recorder in keep(recorder) }.summary
+            let summary = try await run.run { [self] recorder in keep(recorder) }.summary
+            try keepClone(release, policy)
+            return summary
         } catch {
             await withoutCancellation { [self] in
                 do {
@@ -65,8 +71,10 @@ extension PostgresData {
     }
 
     private func startOver(_ release: ReleaseID, _ admin: ConnectionSettings) async throws(Failure) {
+        await clones.remove(release)
         await removeRecorder(of: release)?.stop()
         try await Leftovers.removeFromDatabase(release, admin: admin)
+        try await Leftovers.dropRestored(release, admin: admin)
         try Leftovers.removeRecording(folder(release))
     }
 
@@ -85,6 +93,7 @@ extension PostgresData {
     package func endRecording(release: ReleaseID, policy: Policy) async throws(Failure) {
         let (_, admin) = try admin(policy)
         let folder = folder(release)
+        await clones.remove(release)
         if let recorder = removeRecorder(of: release) {
             await recorder.stop()
             try recorder.writeEnd()

@@ -23,9 +23,28 @@ extension PostgresData {
         case .keep:
             return RewindSummary(
                 mode: "keep", notUndone: ["what the canary wrote stays in the data, as the policy says"])
-        case .replay: break
+        case .swap, .heal, .auto: break
         }
-        let folder = ReleaseFolder(dataFolder: dataFolder, release: release)
+        let (source, file) = try cloneSource(release, admin, database, faultPoint)
+        let run = RewindRun(
+            source: source, attribution: file.attribution,
+            recording: ReleaseRecording(data: self, release: release, policy: policy, slot: file.slot), gate: gate,
+            keptClone: { [clones] in await clones.take(release) }, log: logger, progress: progress)
+        do throws(Failure) {
+            let summary = try await run.run()
+            clones.giveBack(release)
+            return summary
+        } catch {
+            clones.giveBack(release)
+            throw error
+        }
+    }
+
+    private func cloneSource(
+        _ release: ReleaseID, _ admin: ConnectionSettings, _ database: Policy.Database,
+        _ faultPoint: @escaping FaultPoint
+    ) throws(Failure) -> (CloneSource, RecordingFile) {
+        let folder = folder(release)
         guard let manifest = try Manifest.read(from: folder.root.string), let file = try RecordingFile.read(folder)
         else {
             throw Failure(
@@ -37,11 +56,19 @@ extension PostgresData {
                 "the snapshot of \(release) is of database \(manifest.database), the policy names \(admin.database)",
                 hint: "put database.admin_url back to what it was when the release began")
         }
-        let run = RewindRun(
+        let source = CloneSource(
             release: release, admin: admin, folder: folder, manifest: manifest, policy: database.rollback,
-            recording: ReleaseRecording(data: self, release: release, policy: policy, slot: file.slot), gate: gate,
-            faultPoint: faultPoint, log: logger, progress: progress)
-        return try await run.run()
+            faultPoint: faultPoint)
+        return (source, file)
+    }
+
+    /// Makes sure that the clone of a release is kept in step, where the policy wants one.
+    func keepClone(_ release: ReleaseID, _ policy: Policy) throws(Failure) {
+        let (database, admin) = try admin(policy)
+        guard database.snapshot == .clone, recorder(of: release) != nil, !clones.isKnown(release) else { return }
+        let (source, file) = try cloneSource(release, admin, database) { _ in }
+        let recording = ReleaseRecording(data: self, release: release, policy: policy, slot: file.slot)
+        clones.keep(CloneKeeper(source, recording: recording, logger: logger), of: release)
     }
 }
 
@@ -63,7 +90,7 @@ private struct ReleaseRecording: RecordingTail {
     func suspend() async { await data.recorder(of: release)?.suspend() }
 
     func resume() async throws(Failure) {
-        try await data.resumeRecording(release: release, policy: policy)
+        try await data.record(release, policy)
         guard let status = await data.recording(release: release) else { throw missing }
         switch status.state {
         case .recording, .stopped: try await recorder().resume()

@@ -16,6 +16,7 @@ package final class PostgresData: DataPort {
     private let recorders = Mutex<[ReleaseID: Recorder]>([:])
     /// Releases about whose quarantine something is being decided.
     private let deciding = Mutex<Set<ReleaseID>>([])
+    let clones = KeptClones()
 
     /// - Parameters:
     ///   - dataFolder: where dumps and journals go; exists.
@@ -104,6 +105,12 @@ package final class PostgresData: DataPort {
     }
 
     package func resumeRecording(release: ReleaseID, policy: Policy) async throws(Failure) {
+        try await record(release, policy)
+        try keepClone(release, policy)
+    }
+
+    /// The recording alone.
+    func record(_ release: ReleaseID, _ policy: Policy) async throws(Failure) {
         let (database, admin) = try admin(policy)
         let recorder: Recorder
         if let running = self.recorder(of: release) {
@@ -127,6 +134,7 @@ package final class PostgresData: DataPort {
     }
 
     package func stopRecording() async {
+        await clones.stopAll()
         let all = recorders.withLock { recorders in
             let all = Array(recorders.values)
             recorders = [:]
@@ -145,7 +153,11 @@ package final class PostgresData: DataPort {
     }
 
     package func recording(release: ReleaseID) async -> RecordingStatus? {
-        if let recorder = recorder(of: release) { return recorder.status }
+        if let recorder = recorder(of: release) {
+            var status = recorder.status
+            status.clone = clones.status(of: release)
+            return status
+        }
         let folder = folder(release)
         do {
             guard let file = try RecordingFile.read(folder) else { return nil }

@@ -64,11 +64,37 @@ import Testing
         let shareCounts = world.counts(at: 500_000, overdueAfterMilliseconds: 250)
         let share = try #require(shareCounts.shares.first)
         #expect(share.canary.settled.requests == canary.requests && share.canary.settled.failures == canary.failed)
-        #expect(share.stable.settled.requests == stable.requests && share.stable.settled.failures == stable.failed)
+        #expect(share.stable.settled.requests + share.stable.inFlight == stable.requests)
+        #expect(share.stable.settled.failures == stable.failed && share.stable.overdue == 0)
         #expect(share.canary.settled.latency.total == canary.requests - canary.failed)
         #expect(abs(Double(canary.requests) - 2_500) < 250)
         #expect(abs(Double(baseline.requests) - 2_500) < 250)
         #expect(abs(Double(stable.requests) - 47_500) < 1_100)
+    }
+
+    @Test func `as many answers are under way as stable's rate and mean latency say`() throws {
+        var world = RequestWorld(seed: 17)
+        var inFlight = 0.0
+        let ticks = 2_000
+        for tick in 0..<ticks {
+            let start = Int64(tick) * 250
+            _ = world.pass(start..<start + 250, Conditions())
+            let counts = world.counts(at: start + 250, overdueAfterMilliseconds: 250)
+            inFlight += Double(try #require(counts.shares.first).stable.inFlight)
+        }
+        // 95 requests a second of 50 ms exp(0.5^2 / 2) each; a Poisson number in each tick.
+        let expected = 95 * 0.05 * exp(0.125)
+        #expect(abs(inFlight / Double(ticks) - expected) < 5 * (expected / Double(ticks)).squareRoot())
+    }
+
+    @Test func `what is under way when the share changes is settled where it was given out`() throws {
+        var world = RequestWorld(seed: 18)
+        let news = world.pass(0..<250, Conditions())
+        _ = world.pass(250..<500, Conditions(share: 1_000))
+        let counts = world.counts(at: 500, overdueAfterMilliseconds: 250)
+        let first = try #require(counts.shares.first { $0.share == 500 })
+        #expect(first.stable.inFlight == 0 && first.stable.settled.requests == news.stable.requests)
+        #expect(first.stable.settled.latency.total + first.stable.settled.failures == news.stable.requests)
     }
 
     @Test func `in an outage stable's requests are overdue first and time out later`() throws {
@@ -86,7 +112,7 @@ import Testing
         let late = world.pass(1_000..<31_000, Conditions())
         let afterCounts = world.counts(at: 31_000, overdueAfterMilliseconds: 250)
         let after = try #require(afterCounts.shares.first)
-        #expect(after.stable.settled.timeouts == early.stable.inFlight && after.stable.inFlight == 0)
+        #expect(after.stable.settled.timeouts == early.stable.inFlight && after.stable.overdue == 0)
         #expect(late.stable.failed >= early.stable.inFlight)
     }
 

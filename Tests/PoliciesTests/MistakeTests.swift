@@ -168,11 +168,11 @@ struct MistakeTests {
                 "database: {canary_role: pg_monitor}",
                 "2:25: canary_role must be a role of the canary's own, not 'pg_monitor'\nhint: for example shop_canary"
             ),
-            ("database: {snapshot: {mode: clone}}", "2:29: mode must be dump or none, not 'clone'"),
+            ("database: {snapshot: {mode: copy}}", "2:29: mode must be dump, clone or none, not 'copy'"),
             (
                 "database: {snapshot: {mode: none}}",
-                "2:29: rollback by replay needs a snapshot, and snapshot.mode is none\n"
-                    + "hint: write snapshot: {mode: dump}, or rollback: {mode: keep} to leave the data as it is"
+                "2:29: taking the canary's writes out needs a snapshot, and snapshot.mode is none\n"
+                    + "hint: write snapshot: {mode: dump} or {mode: clone}, or rollback: {mode: keep} to leave the data as it is"
             ),
             (
                 "database: {recording: {budget: 0GiB}}",
@@ -193,8 +193,8 @@ struct MistakeTests {
                 "2:60: balance must be overwrite, add, hold, stamp or follow, not 'ad'\nhint: did you mean 'add'?"
             ),
             (
-                "database: {rollback: {mode: reply}}",
-                "2:29: mode must be replay or keep, not 'reply'\nhint: did you mean 'replay'?"
+                "database: {rollback: {mode: swop}}",
+                "2:29: mode must be swap, heal, auto or keep, not 'swop'\nhint: did you mean 'swap'?"
             ),
             ("watch: {minimum_requests: 0}", "2:27: minimum_requests must be at least 1, not 0"),
             ("watch: {errors: {max: 100.01%}}", "2:23: max must be at most 100%, not '100.01%'"),

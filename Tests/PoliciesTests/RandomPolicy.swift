@@ -92,7 +92,7 @@ private func randomDatabase(_ random: inout SeededGenerator) -> Policy.Database 
         Int64.random(in: 1...(1 << 50), using: &random) << Int64.random(in: 0...10, using: &random)
     database.rollback.mode = Policy.DataRollback.Mode.allCases.randomElement(using: &random)!
     database.snapshot =
-        database.rollback.mode == .replay ? .dump : Policy.SnapshotMode.allCases.randomElement(using: &random)!
+        database.rollback.mode != .keep ? [.dump, .clone].randomElement(using: &random)! : Policy.SnapshotMode.allCases.randomElement(using: &random)!
     database.rollback.writes = Policy.DataRollback.Writes.allCases.randomElement(using: &random)!
     database.rollback.merge = Policy.DataRollback.Conflicts.allCases.randomElement(using: &random)!
     database.rollback.unattributed = Policy.DataRollback.Unattributed.allCases.randomElement(using: &random)!
@@ -102,6 +102,12 @@ private func randomDatabase(_ random: inout SeededGenerator) -> Policy.Database 
             let rule = Policy.DataRollback.ColumnRule.allCases.randomElement(using: &random)!
             database.rollback.columns[table, default: [:]][column] = rule
         }
+    }
+    database.rollback.healLimit = Int.random(in: 1...10_000_000, using: &random)
+    database.rollback.destructiveDDL = Policy.DataRollback.DestructiveDDL.allCases.randomElement(using: &random)!
+    if Bool.random(using: &random) {
+        database.pgbouncer = .init(adminURL: .environment("PGBOUNCER"))
+        database.pgbouncer?.database = Bool.random(using: &random) ? nil : awkwardText(&random)
     }
     database.rollback.freeze = .milliseconds(Int64.random(in: 1...60_000, using: &random))
     database.rollback.reconnect = Policy.DataRollback.Reconnect.allCases.randomElement(using: &random)!

@@ -77,7 +77,7 @@ struct RenderTests {
             "deadline: 4h", "build: []", "build_within: 15m", "instances: {stable: 1, canary: 1}", "drain: 30s",
             "ready: {path: /healthz, within: 30s}", "env: {}", "database_variable: DATABASE_URL", "timeout: 30s",
             "by: [cookie:session, header:X-User-Id, client-address]", "header: {}", "admin_url: env:SHOP_DATABASE_URL",
-            "canary_password: null", "snapshot: {mode: dump}", "recording: {budget: 10GiB}", "mode: replay",
+            "canary_password: null", "snapshot: {mode: dump}", "recording: {budget: 10GiB}", "mode: swap",
             "writes: stable", "freeze: 10s", "reconnect: restart", "keep_before: 7d", "minimum_requests: 50",
             "no_data: {wait: 10m, then: hold}", "minimum_failures: 3", "false_alarms: 1%", "shared_incident: hold",
             "settle: null", "max: 1%", "times: 1 ", "worse_by: 0.1%", "proven: 0.5%", "weight: 0.6", "worse_by: 10%",

@@ -60,7 +60,7 @@ import Testing
         let data = try await service.recording()
         var count = 0
         for way in Self.ways {
-            for (arm, role) in [(Arm.canary, service.canaryRole), (.stable, service.stableRole)] {
+            for (arm, role) in [(RecordedOrigin.canary, service.canaryRole), (.stable, service.stableRole)] {
                 let before = try await service.recorded(data).count
                 count += 1
                 try await service.run(way.replacingOccurrences(of: "%n", with: "\(5_000 + count)"), as: role)

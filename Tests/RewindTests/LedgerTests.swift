@@ -117,11 +117,39 @@ private struct Writer {
         }
     }
 
-    private func play(_ rewind: (Stage) async throws -> RewindSummary) async throws {
+    @Test(arguments: [Policy.SnapshotMode.dump, .clone])
+    func `Healed under load, every acknowledged write is where it belongs`(snapshot: Policy.SnapshotMode) async throws {
+        try await play(.heal, snapshot) { stage in
+            let summary = try await stage.rewind()
+            #expect(summary.mode == "heal" && summary.rowsHealed >= 50)
+            #expect(await stage.gate.calls == [])
+            return summary
+        }
+    }
+
+    @Test(arguments: ["heal.pass", "heal.batch", "heal.group", "heal.occupied", "heal.done"])
+    func `Healed although PostgreSQL crashes on the way`(place: String) async throws {
+        try await play(.heal) { stage in
+            await #expect(throws: Failure.self) {
+                try await stage.rewind(at: place) {
+                    try await stage.server.stop(.immediate)
+                    try await stage.server.start()
+                    throw EndOfTheWorld()
+                }
+            }
+            return try await stage.rewind()
+        }
+    }
+
+    private func play(
+        _ mode: Policy.DataRollback.Mode = .swap, _ snapshot: Policy.SnapshotMode = .dump,
+        _ rewind: (Stage) async throws -> RewindSummary
+    ) async throws {
         let seed =
             ProcessInfo.processInfo.environment["PERCH_TEST_SEED"].flatMap { UInt64($0) } ?? .random(in: 1...9999)
-        let stage = try await Stage(schema, on: Self.server.value) {
+        let stage = try await Stage(schema, on: Self.server.value, snapshot: snapshot) {
             $0.columns = ["public.accounts": ["balance": .add]]
+            $0.mode = mode
         }
         let (stable, canary) = (Ledger(), Ledger())
         let summary = try await withThrowingTaskGroup(of: Void.self) { group in

@@ -75,7 +75,7 @@ struct RandomHistory {
 
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
 
-    private mutating func value(_ arm: Arm) -> TupleValue {
+    private mutating func value(_ arm: RecordedOrigin) -> TupleValue {
         written += 1
         // Few values in the keyless table's columns would never collide; half of them do.
         let tag = Bool.random(using: &random) ? Int.random(in: 0..<3, using: &random) : 100 + written
@@ -83,7 +83,7 @@ struct RandomHistory {
     }
 
     mutating func transaction() -> RecordedTransaction {
-        let arm: Arm = chance(40) ? .canary : .stable
+        let arm: RecordedOrigin = chance(40) ? .canary : .stable
         var changes: [RecordedChange] = []
         for _ in 0..<Int.random(in: 1...4, using: &random) { changes += change(arm) }
         lsn += 0x20
@@ -92,7 +92,7 @@ struct RandomHistory {
             committedAt: PostgresTimestamp(microsecondsSince2000: Int64(lsn)), origin: arm, changes: changes)
     }
 
-    private mutating func change(_ arm: Arm) -> [RecordedChange] {
+    private mutating func change(_ arm: RecordedOrigin) -> [RecordedChange] {
         let relation = Self.all.randomElement(using: &random)!
         var rows = live[relation.oid] ?? []
         let picked = rows.indices.randomElement(using: &random)
@@ -117,7 +117,8 @@ struct RandomHistory {
         }
     }
 
-    private mutating func freshRow(_ relation: RelationDefinition, _ rows: Rows, _ arm: Arm) -> [TupleValue]? {
+    private mutating func freshRow(_ relation: RelationDefinition, _ rows: Rows, _ arm: RecordedOrigin) -> [TupleValue]?
+    {
         let rest = [value(arm), value(arm), value(arm)]
         if relation.oid == 3 {
             return chance(30) ? rows.randomElement(using: &random) ?? rest : rest
@@ -130,7 +131,9 @@ struct RandomHistory {
         relation.oid >= 4 ? [.of(relation.table)] : []
     }
 
-    private mutating func update(_ relation: RelationDefinition, _ picked: Int, _ arm: Arm) -> [RecordedChange] {
+    private mutating func update(_ relation: RelationDefinition, _ picked: Int, _ arm: RecordedOrigin)
+        -> [RecordedChange]
+    {
         let old = live[relation.oid]![picked]
         var new = old
         let long = relation.oid == 3 ? 2 : 3
@@ -149,7 +152,7 @@ struct RandomHistory {
         return [.update(relation, old: needsOld ? oldTuple(relation, old) : nil, new: sent)]
     }
 
-    private mutating func moveToOtherPartition(_ from: RelationDefinition, _ picked: Int?, _ arm: Arm)
+    private mutating func moveToOtherPartition(_ from: RelationDefinition, _ picked: Int?, _ arm: RecordedOrigin)
         -> [RecordedChange]
     {
         let to = from.oid == 4 ? Self.west : Self.east

@@ -75,7 +75,7 @@ final class Stage: Sendable {
     ///
     /// - Parameter server: one of its own for tests that stop it.
     init(
-        _ schema: String, on server: PostgresServer? = nil,
+        _ schema: String, on server: PostgresServer? = nil, snapshot: Policy.SnapshotMode = .dump,
         change: @Sendable (inout Policy.DataRollback) -> Void = { _ in }
     ) async throws {
         self.server = if let server { server } else { try await Self.common.value }
@@ -99,7 +99,7 @@ final class Stage: Sendable {
         folder = "\(FileManager.default.temporaryDirectory.path)/perch-rewind-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        policy = try Self.policy(folder, server, database, change)
+        policy = try Self.policy(folder, server, database, snapshot, change)
         data = Self.postgresData(folder)
         _ = try await data.snapshot(release: release, policy: policy) { _ in }
     }
@@ -118,7 +118,7 @@ final class Stage: Sendable {
     }
 
     private static func policy(
-        _ folder: String, _ server: PostgresServer, _ database: String,
+        _ folder: String, _ server: PostgresServer, _ database: String, _ snapshot: Policy.SnapshotMode,
         _ change: (inout Policy.DataRollback) -> Void
     ) throws -> Policy {
         func secret(_ name: String, _ user: String) throws -> Secret {
@@ -129,6 +129,7 @@ final class Stage: Sendable {
         var settings = Policy.Database(
             url: try secret("stable", "shop_\(database)"), adminURL: try secret("admin", "perch_\(database)"),
             canaryRole: "canary_\(database)")
+        settings.snapshot = snapshot
         change(&settings.rollback)
         return Policy(
             service: ServiceName(rawValue: "shop")!, source: .init(repository: folder),

@@ -25,14 +25,14 @@ package struct Comparison: Sendable {
         Simulated, from fixed seeds: independent requests that arrive as a Poisson stream, a coin for each request (or \
         user), exact counters; latencies are log-normal (median 50 ms, p99 160 ms). Both versions fail 0.1 % unless a line \
         says otherwise; 5 canary requests a second at a share of 5 % likewise; alpha is 1 %. Sticky cohorts: 5,000 users, 50 \
-        requests a second. Of what is tried again 50 % fails. Perch looks every 250 ms \
-        while a canary is bad, every second in a first step; in the harmless days every 30 s, every 5 s during incidents and \
-        every 250 ms in the first half minute of an outage (looking less often only delays). The peers are idealised: exact \
-        counts without scrape delay, queries that never fail. Argo Rollouts and Flagger judge the canary's last minute \
-        against 1 %, every 60 s (failureLimit 3; threshold 5); Kayenta's judge compares failures a minute with a baseline \
-        of the canary's size every hour (98 %, tolerance 0.25, all points so far); naive z is the pooled test at 1 % every \
-        60 s from 30 canary requests on; Lindon-Malek is the sequential test of counts with k = 1 at 1 %. Intervals are \
-        exact (Clopper-Pearson, 95 %).
+        requests a second. Of what is tried again 50 % fails. What stable has in flight at one look it has answered by the \
+        next. Perch looks every 250 ms while a canary is bad, every second in a first step; in the harmless days every 30 s, \
+        every 5 s during incidents and every 250 ms in the first half minute of an outage (looking less often only delays). \
+        The peers are idealised: exact counts without scrape delay, queries that never fail. Argo Rollouts and Flagger judge \
+        the canary's last minute against 1 %, every 60 s (failureLimit 3; threshold 5); Kayenta's judge compares failures a \
+        minute with a baseline of the canary's size every hour (98 %, tolerance 0.25, all points so far); naive z is the \
+        pooled test at 1 % every 60 s from 30 canary requests on; Lindon-Malek is the sequential test of counts with k = 1 \
+        at 1 %. Intervals are exact (Clopper-Pearson, 95 %).
         """
 
     /// Makes every table that was asked for, in the order of the README.

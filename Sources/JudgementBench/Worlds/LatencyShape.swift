@@ -20,6 +20,10 @@ package struct LatencyShape: Hashable, Sendable {
         self.extraMicroseconds = extraMicroseconds
     }
 
+    var meanMicroseconds: Double {
+        medianMicroseconds * factor * exp(spread * spread / 2) + delayedShare * extraMicroseconds
+    }
+
     /// The probability of a latency up to this.
     func probability(upTo microseconds: Double) -> Double {
         (1 - delayedShare) * plain(upTo: microseconds)

@@ -2,9 +2,12 @@
 
 package import Analysis
 
-/// Requests arrive as a Poisson stream and settle in the tick they began in, except those that wait for a timeout.
+/// Requests arrive as a Poisson stream and settle in the tick they began in, except those of stable that wait for a timeout
+/// or are under way when it ends: these the router counts as settled in the next. What the peers are told is never late.
 package struct RequestWorld: Sendable {
     private var random: SeededRandom
+    /// Answers of stable that come after the tick they were asked in, by share.
+    private var underWay: [Int: UInt64] = [:]
     private var shares: [ShareCounts] = []
     private var samplers: [LatencyShape: LatencySampler] = [:]
     private var waiting: [Waiting] = []
@@ -56,7 +59,8 @@ package struct RequestWorld: Sendable {
         settled.stable = baseline
         settled.stable.add(others)
         Self.record(canary, in: &shares[index].canary.settled, sampler(conditions.canary.latency), &random)
-        Self.record(settled.stable, in: &shares[index].stable.settled, sampler(conditions.stable.latency), &random)
+        let answered = answers(to: settled.stable, conditions, span)
+        Self.record(answered, in: &shares[index].stable.settled, sampler(conditions.stable.latency), &random)
         timeOut(at: span.upperBound, &settled)
         return settled
     }
@@ -66,7 +70,7 @@ package struct RequestWorld: Sendable {
     /// - Parameter overdueAfterMilliseconds: from when on a request in flight is overdue.
     package mutating func counts(at now: Int64, overdueAfterMilliseconds: Int64) -> TrafficCounts {
         for index in shares.indices {
-            shares[index].stable.inFlight = 0
+            shares[index].stable.inFlight = underWay[shares[index].share] ?? 0
             shares[index].stable.overdue = 0
         }
         for item in waiting {
@@ -77,6 +81,19 @@ package struct RequestWorld: Sendable {
             shares[index].stable.overdue += UInt64(Double(item.requests) * part)
         }
         return TrafficCounts(boot: "router", shares: shares)
+    }
+
+    /// Of these requests and those under way, what is settled when the span ends: the mean number that are under way then is
+    /// their rate times their mean latency (Little 1961).
+    private mutating func answers(to begun: Tally, _ conditions: Conditions, _ span: Range<Int64>) -> Tally {
+        for share in underWay.keys where share != conditions.share {
+            let index = place(of: share), late = Tally(requests: underWay.removeValue(forKey: share) ?? 0)
+            Self.record(late, in: &shares[index].stable.settled, sampler(conditions.stable.latency), &random)
+        }
+        let probability = min(1, conditions.stable.latency.meanMicroseconds / 1_000 / Double(span.count))
+        let late = random.binomial(begun.requests - begun.failed, probability)
+        let before = underWay.updateValue(late, forKey: conditions.share) ?? 0
+        return Tally(failed: begun.failed, requests: begun.requests - late + before)
     }
 
     private mutating func place(of share: Int) -> Int {

@@ -29,6 +29,8 @@ struct Attribution: Hashable, Sendable {
 
     /// Prefix of the messages that mark the canary's transactions.
     var prefix: String { "perch/\(release)/\(nonce)" }
+    /// Behind the prefix: marks a transaction of Perch's own that heals live.
+    static let healSuffix = "/heal"
     /// Of a mark that is not the canary's.
     static let other = "other"
 

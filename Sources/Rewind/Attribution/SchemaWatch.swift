@@ -1,4 +1,5 @@
-// Changes of the schema, which the stream does not carry: an event trigger writes the command into it as a message.
+// Changes of the schema, which the stream does not carry: an event trigger writes the canary's commands into it as messages
+// and refuses everybody else's, because what they do could not be told from the canary's and not be replayed.
 //
 // Only superusers may make event triggers. Without one, a change of a table's columns still shows in the stream, with the
 // table's first change after it.
@@ -23,6 +24,7 @@ struct SchemaWatch: Hashable, Sendable {
             guard try await connection.isTrue("select rolsuper from pg_roles where rolname = current_user") else {
                 return false
             }
+            let installer = try await connection.query("select session_user").scalar ?? ""
             // Nothing to write for temporary objects and for what changes no definition; one message a command, however
             // many objects it names. A statement's text may be long: its start tells enough.
             try await connection.execute(
@@ -45,6 +47,12 @@ struct SchemaWatch: Hashable, Sendable {
                         'CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION');
                   end if;
                   if relevant then
+                    if session_user not in (\(quoteLiteral(attribution.canaryRole)), \(quoteLiteral(installer))) then
+                      raise exception 'the schema must not change while \(attribution.release) can be rolled back'
+                        using errcode = 'object_not_in_prerequisite_state',
+                          hint = 'Perch records what is written: migrate when the release is over, or end it: '
+                            'perch abort \(attribution.release)';
+                    end if;
                     -- A transaction of DDL alone fires no table's trigger: the canary's is marked here.
                     if session_user = \(quoteLiteral(attribution.canaryRole)) then
                       perform pg_logical_emit_message(true, \(quoteLiteral(attribution.prefix)), '');

@@ -53,6 +53,12 @@ struct CloneReader {
         if !questions.findings.isEmpty { try await CloneState.readFindings(questions.findings, connection, &answers) }
     }
 
+    /// Every row of a table.
+    func all(_ table: CloneTable) async throws(PostgresError) -> [CloneRow] {
+        let found = try await connection.query("SELECT 1, \(table.listed("t")) FROM ONLY \(table.name.quoted) t")
+        return collected(found, table).map(\.1)
+    }
+
     private func readRows(_ table: CloneTable, _ ids: [RowID], _ answers: inout Answers) async throws {
         var list = table.list(table.key)
         for id in ids {

@@ -7,6 +7,7 @@
 //   perch.merge_emptied    tables that the canary emptied
 //   perch.merge_ghost      values that heal took out of live
 //   perch.merge_finding    the report
+//   perch.merge_verified   how far each table was compared with live
 //   perch.merge_kept_out   stable transactions that mode cascade kept out
 
 import Merge
@@ -39,12 +40,14 @@ enum CloneState {
             count bigint NOT NULL, committed_at bigint NOT NULL);
         CREATE INDEX ON perch.merge_finding ("table", hashtext(key));
         CREATE TABLE perch.merge_kept_out (commit_lsn bigint PRIMARY KEY, why text NOT NULL);
+        CREATE TABLE perch.merge_verified (
+            "table" bigint PRIMARY KEY, up_to text, rows bigint NOT NULL, is_whole boolean NOT NULL);
         """
     }
 
     static let removal = """
         DROP TABLE IF EXISTS perch.merge_position, perch.merge_taint, perch.merge_copies, perch.merge_emptied,
-            perch.merge_ghost, perch.merge_finding, perch.merge_kept_out, perch.replay_suspended;
+            perch.merge_ghost, perch.merge_finding, perch.merge_kept_out, perch.merge_verified, perch.replay_suspended;
         """
 
     private static func digest(_ table: String, _ key: String) -> String {

@@ -49,6 +49,13 @@ struct CloneWriter: Sendable {
         }
     }
 
+    /// What the merge has to remember, by itself.
+    func write(_ state: StateDelta) async throws {
+        let statements = try CloneState.statements(state, committedAt: [:])
+        let all = [("BEGIN", [])] + statements.map { ($0.sql, $0.parameters) } + [("COMMIT", [])]
+        _ = try await connection.pipeline(all, prepared: true)
+    }
+
     /// Everything but state and report.
     func rows(_ tables: [NetTable]) throws(Failure) -> [CloneStatement] {
         var statements = emptying(tables.filter(\.isEmptied).map(\.table))
@@ -125,7 +132,7 @@ struct CloneWriter: Sendable {
         return list
     }
 
-    private func remove(_ table: CloneTable, _ copies: [NetCopies]) throws(Failure) -> CloneStatement {
+    func remove(_ table: CloneTable, _ copies: [NetCopies]) throws(Failure) -> CloneStatement {
         let list = list(table, copies)
         return CloneStatement(
             sql: """
@@ -137,7 +144,7 @@ struct CloneWriter: Sendable {
                 """, parameters: try list.parameters(), rows: copies.reduce(0) { $0 + $1.count })
     }
 
-    private func add(_ table: CloneTable, _ copies: [NetCopies]) throws(Failure) -> CloneStatement {
+    func add(_ table: CloneTable, _ copies: [NetCopies]) throws(Failure) -> CloneStatement {
         var list = ValueList(table.list(table.all).columns + [.init(type: "int", travelsInArrays: true)])
         for each in copies { list.append(each.row + [Value("\(each.count)")]) }
         let count = copies.reduce(0) { $0 + $1.count }

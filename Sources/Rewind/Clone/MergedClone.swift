@@ -17,6 +17,7 @@ struct MergedClone {
     private(set) var engine: MergeEngine
     /// Commit LSNs of stable transactions that were kept out as a whole, with why.
     private(set) var keptOut: [UInt64: String]
+    private(set) var recent = RecentWrites()
     private var translation: StreamTranslation
     private var reader: CloneReader
     private let writer: CloneWriter
@@ -58,6 +59,22 @@ struct MergedClone {
         sources.reserveCapacity(transactions.count)
         for transaction in transactions { sources.append(try translation.translate(transaction)) }
         try await apply(transactions[...], sources[...])
+    }
+
+    /// Gives every differing row of the tables that the canary emptied a record of its own.
+    mutating func nameEmptiedRows() async throws {
+        for table in engine.emptiedTables {
+            let rows = try await reader.all(schema[table])
+            var answers = Answers()
+            unfolding: while true {
+                switch try engine.unfold(table, rows: rows, answers) {
+                case .needs(let lookups): try await reader.answer(lookups, &answers)
+                case .done(let state):
+                    try await writer.write(state)
+                    break unfolding
+                }
+            }
+        }
     }
 
     private mutating func apply(
@@ -109,6 +126,7 @@ struct MergedClone {
         }
         try await writer.write(batch, committedAt: committedAt)
         engine.commit(batch)
+        for source in sources { recent.append(source, schema) }
         for kept in batch.state.quarantined { keptOut[kept.transaction.commitLSN] = kept.reasons }
     }
 

@@ -40,11 +40,16 @@ struct StreamTranslation: Sendable {
 
     private func origin(_ transaction: RecordedTransaction) -> Origin {
         if keepsAll { return .stable }
-        return transaction.origin == .canary ? .canary : transaction.isUnattributed ? .unattributed : .stable
+        return switch transaction.origin {
+        case .stable: .stable
+        case .canary: .canary
+        case .neither: .unattributed
+        case .heal: .heal
+        }
     }
 
     /// - Returns: nil for what the canary did to a table of its own.
-    mutating func translate(_ change: RecordedChange, _ origin: Arm) throws(Failure) -> Change? {
+    mutating func translate(_ change: RecordedChange, _ origin: RecordedOrigin) throws(Failure) -> Change? {
         switch change {
         case .insert(let relation, let new):
             guard let layout = try layout(relation, origin) else { return nil }
@@ -66,10 +71,10 @@ struct StreamTranslation: Sendable {
         }
     }
 
-    private mutating func layout(_ relation: RelationDefinition, _ origin: Arm) throws(Failure) -> Layout? {
+    private mutating func layout(_ relation: RelationDefinition, _ origin: RecordedOrigin) throws(Failure) -> Layout? {
         if let known = layouts[relation.oid], known.relation == relation { return known }
         guard let table = schema[TableName(relation)] else {
-            guard origin == .stable || keepsAll else { return nil }
+            guard origin != .canary || keepsAll else { return nil }
             throw Failure(
                 "table \(TableName(relation)) was recorded but is not in the snapshot",
                 hint: "it was made after the snapshot; roll back with rollback.mode: keep and repair by hand")

@@ -120,19 +120,16 @@ struct BeginFrame {
 
 struct CommitFrame {
     var endLSN: LogSequenceNumber
-    var origin: Arm
-    var isUnattributed: Bool
+    var origin: RecordedOrigin
     var frames: UInt32
     var checksum: UInt32
     var durableBytes: Int
 
     init(
-        endLSN: LogSequenceNumber, origin: Arm, isUnattributed: Bool, frames: UInt32, checksum: UInt32,
-        durableBytes: Int
+        endLSN: LogSequenceNumber, origin: RecordedOrigin, frames: UInt32, checksum: UInt32, durableBytes: Int
     ) {
         self.endLSN = endLSN
         self.origin = origin
-        self.isUnattributed = isUnattributed
         self.frames = frames
         self.checksum = checksum
         self.durableBytes = durableBytes
@@ -141,12 +138,8 @@ struct CommitFrame {
     init(_ frame: Frame) throws(MalformedBytes) {
         var body = frame.body
         endLSN = LogSequenceNumber(rawValue: try body.get())
-        switch try body.get() as UInt8 {
-        case 0: (origin, isUnattributed) = (.stable, false)
-        case 1: (origin, isUnattributed) = (.canary, false)
-        case 2: (origin, isUnattributed) = (.stable, true)
-        default: throw MalformedBytes()
-        }
+        guard let origin = RecordedOrigin(rawValue: try body.get()) else { throw MalformedBytes() }
+        self.origin = origin
         frames = try body.get()
         checksum = try body.get()
         guard let durable = Int(exactly: try body.get() as UInt64), body.isAtEnd else { throw MalformedBytes() }
@@ -156,7 +149,7 @@ struct CommitFrame {
     func put(into writer: inout ByteWriter) {
         writer.frame(FrameKind.commit) { body in
             body.put(endLSN.rawValue)
-            body.put(UInt8(origin == .canary ? 1 : isUnattributed ? 2 : 0))
+            body.put(origin.rawValue)
             body.put(frames)
             body.put(checksum)
             body.put(UInt64(durableBytes))

@@ -83,13 +83,12 @@ package struct JournalReader {
                 } catch {
                     throw .broken("the journal has a frame that cannot be read at byte \(frame.offset) after \(lsn)")
                 }
-            case .commit(let origin, let isUnattributed, _):
+            case .commit(let origin, _):
                 guard let begin else { preconditionFailure("the walk lets no commit stand alone") }
                 return .transaction(
                     RecordedTransaction(
                         xid: begin.xid, commitLSN: begin.commitLSN, endLSN: walk.lsn, committedAt: begin.committedAt,
-                        origin: origin, isUnattributed: isUnattributed, changes: changes,
-                        schemaCommands: schemaCommands))
+                        origin: origin, changes: changes, schemaCommands: schemaCommands))
             case .position: return .position
             }
         }

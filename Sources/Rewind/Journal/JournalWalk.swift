@@ -11,7 +11,7 @@ struct JournalWalk {
         case begin(BeginFrame)
         /// A relation, change or schema frame of the open transaction.
         case content(Frame)
-        case commit(origin: Arm, isUnattributed: Bool, rows: Int)
+        case commit(origin: RecordedOrigin, rows: Int)
         case position
     }
 
@@ -110,7 +110,7 @@ struct JournalWalk {
             transaction = nil
             lsn = commit.endLSN
             goodEnd = frame.end
-            return .commit(origin: commit.origin, isUnattributed: commit.isUnattributed, rows: done.rows)
+            return .commit(origin: commit.origin, rows: done.rows)
         case FrameKind.position:
             let position = try PositionFrame(frame)
             guard transaction == nil, position.lsn > lsn, position.durableBytes <= goodEnd else {

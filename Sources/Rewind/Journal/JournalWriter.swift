@@ -2,7 +2,6 @@
 
 import CPosix
 package import Postgres
-package import Releases
 
 /// How much a journal holds.
 package struct JournalTally: Hashable, Sendable {
@@ -12,9 +11,10 @@ package struct JournalTally: Hashable, Sendable {
     /// Over all segments.
     package var bytes: Int64 = 0
 
-    mutating func add(_ origin: Arm, rows: Int) {
+    mutating func add(_ origin: RecordedOrigin, rows: Int) {
         switch origin {
-        case .stable: stableTransactions += 1
+        case .stable, .neither: stableTransactions += 1
+        case .heal: break
         case .canary:
             canaryTransactions += 1
             canaryRows += rows
@@ -95,7 +95,7 @@ package struct JournalWriter: Sendable {
         if let expected { try check.identity.requireEqual(to: expected) }
         var tally = JournalTally()
         while let step = try check.next() {
-            if case .commit(let origin, _, let rows) = step { tally.add(origin, rows: rows) }
+            if case .commit(let origin, let rows) = step { tally.add(origin, rows: rows) }
         }
         tally.bytes = check.precedingBytes + Int64(check.goodEnd)
         let file = try storage.open(check.segment)
@@ -156,17 +156,13 @@ package struct JournalWriter: Sendable {
         try frame { writer in writer.frame(FrameKind.schema) { $0.put(schemaCommand) } }
     }
 
-    /// - Parameter isUnattributed: see ``RecordedTransaction/isUnattributed``.
-    package mutating func commit(
-        endLSN: LogSequenceNumber, origin: Arm, isUnattributed: Bool = false
-    ) throws(JournalError) {
+    package mutating func commit(endLSN: LogSequenceNumber, origin: RecordedOrigin) throws(JournalError) {
         guard let done = transaction else { preconditionFailure("a commit without a begin") }
         guard endLSN > done.commitLSN else {
             throw .broken("the server sent a commit record of \(done.commitLSN) that ends at \(endLSN)")
         }
         CommitFrame(
-            endLSN: endLSN, origin: origin, isUnattributed: isUnattributed, frames: done.frames,
-            checksum: done.checksum, durableBytes: durable.offset
+            endLSN: endLSN, origin: origin, frames: done.frames, checksum: done.checksum, durableBytes: durable.offset
         ).put(into: &buffer)
         transaction = nil
         written.tally.add(origin, rows: done.rows)

@@ -1,7 +1,17 @@
 // What the journal holds: transactions as they committed, with the columns they wrote.
 
 package import Postgres
-package import Releases
+
+/// Whose a transaction is, as a whole. The numbers are those of the journal.
+package enum RecordedOrigin: UInt8, Hashable, Sendable {
+    case stable = 0
+    /// One statement of the canary's role is enough.
+    case canary = 1
+    /// No session of either role wrote in it. Told only where the policy wants to know; else it is stable's.
+    case neither = 2
+    /// Perch's own: brings live back to the clone's rows.
+    case heal = 3
+}
 
 /// One committed transaction, its changes in the order they were made.
 package struct RecordedTransaction: Hashable, Sendable {
@@ -11,24 +21,20 @@ package struct RecordedTransaction: Hashable, Sendable {
     /// Where the commit record ends: a position that says "this transaction is included".
     package var endLSN: LogSequenceNumber
     package var committedAt: PostgresTimestamp
-    /// Whose transaction it is, as a whole: one statement of the canary's role makes it the canary's.
-    package var origin: Arm
-    /// Neither role's session wrote in it; `origin` is then stable. Told only where the policy wants to know.
-    package var isUnattributed: Bool
+    package var origin: RecordedOrigin
     package var changes: [RecordedChange]
     /// Commands that changed the schema, as the session sent them; empty when none did.
     package var schemaCommands: [String]
 
     package init(
         xid: UInt32, commitLSN: LogSequenceNumber, endLSN: LogSequenceNumber, committedAt: PostgresTimestamp,
-        origin: Arm, isUnattributed: Bool = false, changes: [RecordedChange], schemaCommands: [String] = []
+        origin: RecordedOrigin, changes: [RecordedChange], schemaCommands: [String] = []
     ) {
         self.xid = xid
         self.commitLSN = commitLSN
         self.endLSN = endLSN
         self.committedAt = committedAt
         self.origin = origin
-        self.isUnattributed = isUnattributed
         self.changes = changes
         self.schemaCommands = schemaCommands
     }

@@ -36,7 +36,7 @@ extension Preflight {
         },
         Check("merge") { (preflight, connection) in
             let rollback = preflight.database.rollback
-            guard rollback.mode == .replay, rollback.writes == .stable else { return [] }
+            guard rollback.mode != .keep, rollback.writes == .stable else { return [] }
             do throws(Failure) {
                 let schema = try await CloneSchema.read(connection, rules: rollback.columnRules)
                 return ok("merge", "stable's writes of \(schema.tables.count) tables can be kept column by column")

@@ -122,6 +122,6 @@ struct LiveImages: Sendable {
 
 extension Policy.DataRollback {
     fileprivate func mayKeepOut(_ transaction: RecordedTransaction) -> Bool {
-        transaction.origin == .canary || transaction.isUnattributed && unattributed == .canary || merge == .cascade
+        transaction.origin == .canary || transaction.origin == .neither && unattributed == .canary || merge == .cascade
     }
 }

@@ -9,12 +9,14 @@ import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
 /// `quarantine.jsonl` in the making: lines go to a file beside it, which takes its name at the end.
-final class QuarantineFile {
+///
+/// Of one user at a time: it goes from task to task with the clone whose report it is.
+final class QuarantineFile: @unchecked Sendable {
     private static let flushBytes = 1 << 16
 
     private let path: FilePath
-    /// Of a finished file that is there already.
-    let earlier: [QuarantinedChange]
+    /// Of files that were there already: a finished one, and what came to the disk of one that was not.
+    let earlier: [[QuarantinedChange]]
     private let unfinished: FilePath
     private let descriptor: FileDescriptor
     private let encoder = JSONEncoder()
@@ -23,8 +25,8 @@ final class QuarantineFile {
     /// - Parameter path: of the finished file; one that is there stays until ``finish()``.
     init(_ path: FilePath) throws(Failure) {
         self.path = path
-        earlier = try Self.read(path)
         unfinished = FilePath(path.string + ".new")
+        earlier = [(try? Self.read(path)) ?? [], (try? Self.read(unfinished)) ?? []]
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
             descriptor = try FileDescriptor.open(

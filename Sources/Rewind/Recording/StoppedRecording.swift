@@ -9,7 +9,7 @@ enum StoppedRecording {
         var walk = try JournalWalk(storage)
         var tally = JournalTally()
         while let step = try walk.next() {
-            if case .commit(let origin, _, let rows) = step { tally.add(origin, rows: rows) }
+            if case .commit(let origin, let rows) = step { tally.add(origin, rows: rows) }
         }
         return RecordingStatus(
             state: .stopped, reason: nil, durableLSN: walk.lsn.description,

@@ -9,8 +9,7 @@ struct StreamAssembler {
         var xid: UInt32
         var commitLSN: LogSequenceNumber
         var committedAt: PostgresTimestamp
-        var origin = Arm.stable
-        var isUnattributed = false
+        var origin = RecordedOrigin.stable
         var content = Content.none
     }
 
@@ -52,9 +51,7 @@ struct StreamAssembler {
             switch done.content {
             case .none: writer.advance(to: endLSN)
             case .written:
-                try writer.commit(
-                    endLSN: endLSN, origin: done.origin,
-                    isUnattributed: done.isUnattributed && done.origin == .stable)
+                try writer.commit(endLSN: endLSN, origin: done.origin)
             case .known: break
             }
         case .relation(let relation):
@@ -84,13 +81,20 @@ struct StreamAssembler {
     ) throws(JournalError) {
         guard prefix.hasPrefix(mark) else { return }
         switch prefix.dropFirst(mark.count) {
-        case "" where content == Array(Attribution.other.utf8): transaction?.isUnattributed = true
-        case "": transaction?.origin = .canary
+        case "" where content == Array(Attribution.other.utf8): attribute(to: .neither, over: [.stable])
+        case "": attribute(to: .canary, over: [.stable, .neither])
+        case Attribution.healSuffix: attribute(to: .heal, over: [.stable, .neither])
         case SchemaWatch.suffix:
             if try beginContent(&writer) { try writer.append(schemaCommand: String(decoding: content, as: UTF8.self)) }
         case Barrier.sentinelSuffix: sentinel = String(decoding: content, as: UTF8.self)
         default: break
         }
+    }
+
+    /// - Parameter weaker: origins that give way to this one.
+    private mutating func attribute(to origin: RecordedOrigin, over weaker: Set<RecordedOrigin>) {
+        guard let known = transaction?.origin, weaker.contains(known) else { return }
+        transaction?.origin = origin
     }
 
     private mutating func append(_ change: RecordedChange, _ writer: inout JournalWriter) throws(JournalError) {

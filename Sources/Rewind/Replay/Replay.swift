@@ -24,6 +24,8 @@ struct Replay {
     private var batch: [RecordedTransaction] = []
     private var batchChanges = 0
     private var batchBytes = 0
+    /// When the first transaction since ``beginRound()`` committed, by live's clock.
+    private(set) var roundBegan: PostgresTimestamp?
     /// The canary ran DDL; the restored database stays without it.
     private(set) var canaryChangedSchema = false
 
@@ -70,6 +72,8 @@ struct Replay {
             throw Failure(
                 "replay stopped at \(position): \(error)",
                 hint: "live data is untouched; the recording cannot be trusted past this point")
+        } catch is CancellationError {
+            throw Failure("replay was stopped at \(position)", isTransient: true)
         } catch let error as MergeError {
             throw Failure(
                 "replay stopped at \(position): \(error)",
@@ -78,6 +82,21 @@ struct Replay {
             throw Failure("replay stopped at \(position): \(error)")
         }
         position = max(position, limit)
+    }
+
+    /// Tables that the canary emptied are told row by row from now on, as heal needs it.
+    mutating func nameEmptiedRows() async throws { try await clone.nameEmptiedRows() }
+
+    mutating func beginRound() { roundBegan = nil }
+
+    /// How many rows differ between live and the clone by now, and how many lines of the report want a decision.
+    mutating func differences() async throws(Failure) -> (rows: Int, open: Int) {
+        do {
+            try await report.count(connection)
+        } catch {
+            throw Failure("cannot read the report of the replay: \(error)", isTransient: true)
+        }
+        return (clone.engine.differences, report.decisionsOpen)
     }
 
     /// - Throws: when the policy wants every decision made before the data is switched.
@@ -94,6 +113,8 @@ struct Replay {
     mutating func finishReport() async throws(Failure) { try await report.finish(connection) }
 
     private mutating func take(_ transaction: RecordedTransaction) async throws {
+        try Task.checkCancellation()
+        roundBegan = roundBegan ?? transaction.committedAt
         if let command = transaction.schemaCommands.first {
             guard transaction.origin == .canary, !keepsAll else {
                 throw Failure(

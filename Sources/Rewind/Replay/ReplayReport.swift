@@ -35,8 +35,10 @@ struct ReplayReport {
         self.schema = schema
         self.policy = policy
         self.file = file
-        earlier = Dictionary(grouping: file.earlier.filter(\.isKeptOut), by: \.commitLSN)
-            .mapValues { $0.map(\.before) }
+        earlier = file.earlier.reduce(into: [:]) { known, list in
+            let rows = Dictionary(grouping: list.filter(\.isKeptOut), by: \.commitLSN).mapValues { $0.map(\.before) }
+            known.merge(rows) { $0.count > $1.count ? $0 : $1 }
+        }
     }
 
     /// Takes note of a merged transaction; to be called once for each, in commit order.
@@ -47,14 +49,14 @@ struct ReplayReport {
     mutating func note(
         _ transaction: RecordedTransaction, _ keptOut: [UInt64: String], _ images: LiveImages
     ) throws(Failure) {
-        guard !transaction.changes.isEmpty else { return }
+        guard !transaction.changes.isEmpty, transaction.origin != .heal else { return }
         if policy.writes == .stable,
-            transaction.origin == .canary || transaction.isUnattributed && policy.unattributed == .canary
+            transaction.origin == .canary || transaction.origin == .neither && policy.unattributed == .canary
         {
             counts.canaryTransactions += 1
             let new = entries(
                 of: transaction, .canaryWrite, images,
-                detail: transaction.isUnattributed ? "neither role wrote it" : "the canary wrote it")
+                detail: transaction.origin == .neither ? "neither role wrote it" : "the canary wrote it")
             counts.canaryRows += new.count
             try file.append(new)
         } else if let why = keptOut[transaction.commitLSN.rawValue] {
@@ -206,7 +208,8 @@ struct ReplayReport {
         }
         let whole = old.flatMap { $0.kind == .full ? relation.named($0.values) : nil }
         return QuarantinedChange(
-            id: nextID, reason: reason, origin: transaction.origin, table: TableName(relation).description,
+            id: nextID, reason: reason, origin: transaction.origin == .canary ? .canary : .stable,
+            table: TableName(relation).description,
             operation: operation, key: key, row: new.map { relation.named($0) },
             commitLSN: transaction.commitLSN.description, xid: transaction.xid,
             committedAt: transaction.committedAt.millisecondsSince1970, detail: detail, before: whole ?? before)

@@ -36,7 +36,7 @@ struct Outcome: Codable {
     static func unknown(_ names: DatabaseNames) -> Outcome {
         Outcome(
             summary: RewindSummary(
-                mode: "replay", previousDatabase: names.previous,
+                mode: "swap", previousDatabase: names.previous,
                 notUndone: ["the data was switched, but the numbers of what was done are lost"]),
             heldSince: wallClock())
     }
@@ -74,12 +74,12 @@ struct Aftermath: Sendable {
     private func tidy(_ cluster: Cluster) async {
         await run.recording.suspend()
         do {
-            let previous = try await run.session(run.names.previous, "")
+            let previous = try await run.source.session(run.names.previous, "")
             _ = try await previous.query(
                 "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active",
                 [run.recording.slot])
             await previous.close()
-            let live = try await run.session(run.names.live, "SET client_min_messages = warning")
+            let live = try await run.source.session(run.names.live, "SET client_min_messages = warning")
             try await live.execute(
                 """
                 \(CloneState.removal)

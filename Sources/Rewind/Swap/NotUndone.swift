@@ -6,7 +6,14 @@ import Postgres
 enum NotUndone {
     static let outside = "what the canary did outside the database stays done: mail, payments, calls of other services"
 
-    static func find(_ live: Connection, canaryChangedSchema: Bool) async throws(Failure) -> [String] {
+    enum Way: Hashable, Sendable {
+        case heal
+        case swap(canaryChangedSchema: Bool)
+    }
+
+    static func find(_ live: Connection, after way: Way) async throws(Failure) -> [String] {
+        // In place, what is not recorded stays as the canary left it; the clone has it as it was in the snapshot.
+        let state = way == .heal ? "as both versions left it" : "as it was in the snapshot"
         var sentences = [
             outside,
             "what stable decided after reading the canary's rows stays decided",
@@ -16,7 +23,7 @@ enum NotUndone {
         do {
             let objects = try await live.query("SELECT count(*) FROM pg_largeobject_metadata")
             if let count = objects.scalar, count != "0" {
-                sentences.append("large objects are not recorded: they are as they were in the snapshot")
+                sentences.append("large objects are not recorded: what they hold is \(state)")
             }
             let other = try await live.query(
                 """
@@ -29,9 +36,11 @@ enum NotUndone {
             for row in other.rows {
                 sentences.append(
                     row[1] == "m"
-                        ? "materialized view \(row[0] ?? "") is as it was in the snapshot until it is refreshed"
-                        : "unlogged table \(row[0] ?? "") is not recorded: it is as it was in the snapshot")
+                        ? "materialized view \(row[0] ?? "") is \(state) until it is refreshed"
+                        : "unlogged table \(row[0] ?? "") is not recorded: it is \(state)")
             }
+            guard case .swap(let canaryChangedSchema) = way else { return sentences }
+            if canaryChangedSchema { sentences.append("the canary's changes of the schema are gone with its data") }
             let slots = try await live.query(
                 """
                 SELECT slot_name FROM pg_replication_slots
@@ -43,7 +52,6 @@ enum NotUndone {
         } catch {
             throw Failure("cannot look at what is not recorded: \(error)", isTransient: true)
         }
-        if canaryChangedSchema { sentences.append("the canary's changes of the schema are gone with its data") }
         return sentences
     }
 }

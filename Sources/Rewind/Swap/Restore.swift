@@ -56,7 +56,7 @@ struct Restore: Sendable {
             try await removeMarks(connection)
             try await compareWithManifest(connection)
             try await connection.execute(
-                "SET synchronous_commit = on; \(CloneState.creation(position: manifest.lsn))")
+                "ANALYZE; SET synchronous_commit = on; \(CloneState.creation(position: manifest.lsn))")
             await connection.close()
         } catch let failure as Failure {
             throw failure

@@ -1,28 +1,28 @@
-// A data rollback from the first look to the last: restore, replay until little is left, switch.
+// A data rollback from the first look to the last: bring the clone to the present, choose the way, go it.
 //
-//   restore   a new database from the snapshot                       live works on
-//   replay    rounds, until the recording's end is near              live works on
-//   switch    requests held: see Switch.swift
+//   clone     kept ready beside live, or made from the snapshot now       live works on
+//   catch up  rounds, until the recording's end is near                   live works on
+//   heal      its rows are copied over those of live: see Heal.swift      live works on
+//   swap      compared with live at one moment; then requests are held    see Switch.swift
 //
 // Asked again after a crash, the run looks at what is there and goes on: a previous database means that the switch has
-// happened; a closed live database that it was about to; else the restored database says how far its replay got.
+// happened; a closed live database that it was about to; else the clone says how far it got, and what is left to heal is
+// what differs.
 
 import Logging
+import Merge
 import Ports
 import Postgres
 import Releases
 import SystemPackage
 
 struct RewindRun: Sendable {
-    let release: ReleaseID
-    /// Perch's role in the live database.
-    let admin: ConnectionSettings
-    let folder: ReleaseFolder
-    let manifest: Manifest
-    let policy: Policy.DataRollback
+    let source: CloneSource
+    let attribution: Attribution
     let recording: any RecordingTail
     let gate: any SwitchGate
-    let faultPoint: FaultPoint
+    /// The clone that was kept ready, for this run alone.
+    let keptClone: @Sendable () async -> ReleaseClone?
     let log: Logger
     let progress: @Sendable (String) async -> Void
 
@@ -33,13 +33,18 @@ struct RewindRun: Sendable {
     private static let maximumRounds = 50
     /// Sessions that verify, on each database.
     private static let lanes = 2
+    /// Moments of live that are looked at until every table could be compared.
+    private static let moments = 5
 
-    var names: DatabaseNames { DatabaseNames(live: admin.database, release: release) }
+    var release: ReleaseID { source.release }
+    var policy: Policy.DataRollback { source.policy }
+    var names: DatabaseNames { source.names }
+    var faultPoint: FaultPoint { source.faultPoint }
     /// What was done, for a run that finds the databases switched.
-    var outcome: FilePath { folder.root.appending("rewind.json") }
+    var outcome: FilePath { source.folder.root.appending("rewind.json") }
 
     func run() async throws(Failure) -> RewindSummary {
-        let cluster = try await Cluster.open(admin)
+        let cluster = try await Cluster.open(source.admin)
         let summary: RewindSummary
         if try await hasSwitched(cluster) {
             summary = try await Aftermath(run: self).finish(cluster, heldSince: nil)
@@ -48,7 +53,7 @@ struct RewindRun: Sendable {
             try await recording.resume()
             summary =
                 try await isNothingToTakeOut(cluster)
-                ? RewindSummary(mode: "none", notUndone: [NotUndone.outside]) : try await restoreReplaySwitch(cluster)
+                ? RewindSummary(mode: "none", notUndone: [NotUndone.outside]) : try await takeOut(cluster)
         }
         await cluster.connection.close()
         return summary
@@ -83,77 +88,50 @@ struct RewindRun: Sendable {
     }
 
     private func isNothingToTakeOut(_ cluster: Cluster) async throws(Failure) -> Bool {
-        guard policy.unattributed != .canary, try await recording.canaryTransactions() == 0,
-            try await cluster.find(names.restored) == nil
-        else {
-            return false
-        }
-        let live = try await session(names.live, TableFingerprint.pinnedSettings)
-        do {
-            let schema = try await SchemaFingerprint.lines(on: live)
-            await live.close()
-            return Set(schema) == Set(manifest.schema)
-        } catch {
-            throw Failure("cannot read the schema of \(names.live): \(error)", isTransient: true)
-        }
+        guard policy.unattributed != .canary, try await recording.canaryTransactions() == 0 else { return false }
+        let live = try await source.session(names.live, TableFingerprint.pinnedSettings)
+        let change = try await SchemaChange.find(since: source.manifest.schema, live: live)
+        await live.close()
+        return change == .none
     }
 
-    // MARK: From the snapshot to the end of the recording
+    // MARK: From the clone to the way back
 
-    private func restoreReplaySwitch(_ cluster: Cluster) async throws(Failure) -> RewindSummary {
-        let restore = Restore(
-            names: names, admin: admin, manifest: manifest, dump: folder.dump.string,
-            programs: .fitting(serverVersion: await cluster.connection.serverVersion), faultPoint: faultPoint)
-        try await restore.ensure(cluster, progress: progress)
-        // An earlier attempt may have stopped within the switch.
-        try await cluster.mark(names.restored, .restored(release))
-
-        let clone = try await session(names.restored, Replay.session)
-        do {
-            try await SuspendedDefinitions.suspend(clone)
-        } catch {
-            throw Failure("cannot prepare database \(names.restored): \(error)", isTransient: error.serverError == nil)
+    private func takeOut(_ cluster: Cluster) async throws(Failure) -> RewindSummary {
+        var clone: ReleaseClone
+        if let kept = await keptClone() {
+            clone = kept
+        } else {
+            clone = try await ReleaseClone.open(source, cluster, progress: progress)
         }
-        var reader: JournalReader
-        do {
-            reader = try JournalReader(folder: folder.journal)
-        } catch {
-            throw Failure(
-                "cannot read the recording: \(error)", hint: "live data is untouched; use rollback.mode: keep")
-        }
-        var replay = try await Replay.open(
-            clone, policy: policy, start: reader.identity.start, quarantine: try QuarantineFile(folder.quarantine),
-            faultPoint: faultPoint)
-        try await catchUp(&replay, &reader)
-        try await replay.requireDecisions()
+        try await catchUp(&clone)
+        try await clone.requireDecisions()
         try await reach(faultPoint, "replay.done")
-
-        let verification = Verification(
-            live: try await sessions(names.live), clone: try await sessions(names.restored))
-        let estimate = try await rehearse(verification, clone, replay.tables)
-        let control = try await session(
+        let control = try await source.session(
             names.live, TableFingerprint.pinnedSettings + "; SET synchronous_commit = local")
-        let notUndone = try await NotUndone.find(control, canaryChangedSchema: replay.canaryChangedSchema)
-        try await refusePreparedTransactions(cluster)
-        try await refuseSuperusersSessions(cluster)
-
-        var change = Switch(
-            run: self, cluster: cluster, control: control, verification: verification, estimate: estimate,
-            notUndone: notUndone, replay: replay, reader: reader)
-        return try await change.perform()
+        let change = try await SchemaChange.find(since: source.manifest.schema, live: control)
+        let way = try WayBack.choose(policy, change, differing: clone.replay.clone.engine.differences)
+        switch way {
+        case .heal:
+            await progress("heals \(names.live) in place: \(way.why)")
+            return try await heal(&clone, control, change, way)
+        case .swap:
+            if policy.mode == .auto { await progress("switches to the clone: \(way.why)") }
+            return try await swap(clone, control, cluster, way)
+        }
     }
 
-    /// Replays round after round while live goes on, until a round is short.
-    private func catchUp(_ replay: inout Replay, _ reader: inout JournalReader) async throws(Failure) {
+    /// Rounds while live goes on, until a round is short.
+    private func catchUp(_ clone: inout ReleaseClone) async throws(Failure) {
         for round in 1...Self.maximumRounds {
             let begin = ContinuousClock.now
             let end = try await recording.durableEnd()
-            if end > replay.position { try await replay.advance(to: end, &reader) }
+            if end > clone.position { try await clone.advance(to: end) }
             let took = ContinuousClock.now - begin
             if round == 1 || took >= Self.shortRound {
+                let counts = clone.replay.report.counts
                 await progress(
-                    "replayed \(replay.report.counts.changes) changes of \(replay.report.counts.stableTransactions) "
-                        + "transactions up to \(end)")
+                    "replayed \(counts.changes) changes of \(counts.stableTransactions) transactions up to \(end)")
             }
             let isShort = took < Self.shortRound
             if isShort || round > Self.patientRounds && took < policy.freeze.duration / 4 { return }
@@ -163,22 +141,111 @@ struct RewindRun: Sendable {
             hint: "live data is untouched; ask again at a quieter time", isTransient: true)
     }
 
-    /// Statistics for the planner, and a look at how long verifying will take, before anybody has to wait for it.
-    private func rehearse(
-        _ verification: Verification, _ clone: Connection, _ tables: RestoredTables
-    ) async throws(Failure) -> Duration {
-        await progress("analyzing database \(names.restored)")
-        do {
-            try await clone.execute("ANALYZE")
-        } catch {
-            throw Failure("cannot analyze database \(names.restored): \(error)", isTransient: true)
+    // MARK: In place
+
+    /// Rows that differ are known, so they are healed first and all is compared then: users meet the canary's rows no
+    /// longer than they must.
+    private func heal(
+        _ clone: inout ReleaseClone, _ control: Connection, _ change: SchemaChange, _ way: WayBack
+    ) async throws(Failure) -> RewindSummary {
+        let live = try await source.session(names.live, Replay.session)
+        var heal = Heal(
+            source: source, recording: recording, attribution: attribution, live: live, control: control, log: log,
+            progress: progress)
+        let begin = ContinuousClock.now
+        let rows = try await heal.run(&clone)
+        await progress("healed \(rows) rows in \((ContinuousClock.now - begin).seconds); comparing all tables")
+        let verified = try await compareWhileLiveWorks(&clone, control)
+        try await clone.finishReport()
+        var notUndone = try await NotUndone.find(control, after: .heal)
+        if case .additive(let added) = change, !added.isEmpty {
+            notUndone.append("the canary's changes of the schema stay: \(listed(added))")
         }
+        notUndone += verified.skipped.map { "table \($0) was written all the time and could not be compared" }
+        for connection in [live, control, clone.connection] { await connection.close() }
+        var summary = RewindSummary(clone.replay, mode: "heal", why: way.why, verified, notUndone)
+        summary.rowsHealed = rows
+        return summary
+    }
+
+    // MARK: The clone in live's stead
+
+    private func swap(
+        _ opened: ReleaseClone, _ control: Connection, _ cluster: Cluster, _ way: WayBack
+    ) async throws(Failure) -> RewindSummary {
+        var clone = opened
+        let verified: Comparison
+        do throws(Failure) {
+            verified = .done(try await compareWhileLiveWorks(&clone, control))
+        } catch {
+            guard error.isTransient else { throw error }
+            await progress("cannot compare while \(names.live) works (\(error.message)); requests will be held for it")
+            let verification = Verification(
+                live: try await sessions(names.live), clone: try await sessions(names.restored))
+            verified = .due(verification, try await rehearse(verification, clone.replay.tables))
+        }
+        var notUndone = try await NotUndone.find(
+            control, after: .swap(canaryChangedSchema: clone.replay.canaryChangedSchema))
+        if case .done(let result) = verified {
+            notUndone += result.skipped.map { "table \($0) was written all the time and could not be compared" }
+        }
+        try await refusePreparedTransactions(cluster)
+        try await refuseSuperusersSessions(cluster)
+        var change = Switch(
+            run: self, cluster: cluster, control: control, comparison: verified, why: way.why, notUndone: notUndone,
+            clone: clone)
+        return try await change.perform()
+    }
+
+    /// Holds clone and live against each other, at as many moments as it takes. A difference has to show twice.
+    private func compareWhileLiveWorks(
+        _ clone: inout ReleaseClone, _ control: Connection
+    ) async throws(Failure) -> Verification.Result {
+        var doubt: Failure?
+        var last: (result: Verification.Result, hidden: Set<TableID>) = (.init(), [])
+        for _ in 0..<Self.moments {
+            do throws(Failure) {
+                last = try await compareNow(&clone, control)
+                if last.hidden.isEmpty { break }
+            } catch {
+                guard doubt == nil, !error.isTransient else { throw error }
+                doubt = error
+            }
+        }
+        last.result.skipped = last.hidden.map { clone.replay.clone.schema[$0].name }.sorted()
+        return last.result
+    }
+
+    private func compareNow(
+        _ clone: inout ReleaseClone, _ control: Connection
+    ) async throws(Failure) -> (result: Verification.Result, hidden: Set<TableID>) {
+        try await clone.catchUp(recording, release, control: control, within: .seconds(30))
+        let moment = try await LiveMoment.take(source.admin, lanes: Self.lanes)
+        do throws(Failure) {
+            try await clone.catchUp(recording, release, control: control, within: .seconds(30))
+            let merged = clone.replay.clone
+            let hidden = merged.recent.hidden(by: moment.snapshot)
+            let tolerances = Tolerances(merged.engine, merged.schema, hidden: hidden)
+            let verification = Verification(live: moment.sessions, clone: try await sessions(names.restored))
+            let result = try await verification.compare(clone.replay.tables, tolerances)
+            for session in verification.clone + moment.sessions { await session.close() }
+            try await OrphanCheck(connection: clone.connection, tables: clone.replay.tables).run(tolerances.differing)
+            return (result, hidden.tables)
+        } catch {
+            await moment.close()
+            throw error
+        }
+    }
+
+    /// A look at how long verifying will take, before anybody has to wait for it.
+    private func rehearse(_ verification: Verification, _ tables: RestoredTables) async throws(Failure) -> Duration {
         let estimate = try await verification.rehearse(tables)
         guard estimate < policy.freeze.duration else {
             throw Failure(
                 "verifying \(names.restored) takes \(estimate.seconds), requests may be held for "
                     + policy.freeze.duration.seconds,
-                hint: "live data is untouched; raise database.rollback.freeze and ask again")
+                hint: "live data is untouched; end long transactions, or raise database.rollback.freeze, and ask again",
+                isTransient: true)
         }
         return estimate
     }
@@ -212,30 +279,31 @@ struct RewindRun: Sendable {
             isTransient: true)
     }
 
-    // MARK: Sessions
-
     private func sessions(_ database: String) async throws(Failure) -> [Connection] {
         var sessions: [Connection] = []
-        for _ in 0..<Self.lanes { sessions.append(try await session(database, TableFingerprint.pinnedSettings)) }
+        for _ in 0..<Self.lanes {
+            sessions.append(try await source.session(database, TableFingerprint.pinnedSettings))
+        }
         return sessions
     }
+}
 
-    func session(_ database: String, _ settings: String) async throws(Failure) -> Connection {
-        let connection: Connection
-        do {
-            connection = try await Connection.open(admin.with(database: database))
-        } catch {
-            throw Failure("cannot connect to database \(database): \(error)", isTransient: true)
-        }
-        do {
-            try await connection.execute(
-                "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0; \(settings)")
-        } catch {
-            throw Failure(
-                "Perch's role may not do in database \(database) what a rollback needs: \(error)",
-                hint: "live data is untouched; give the role the rights of docs/postgresql.md",
-                isTransient: error.serverError == nil)
-        }
-        return connection
+/// Whether clone and live were held against each other.
+enum Comparison: Sendable {
+    case done(Verification.Result)
+    /// While requests are held; it takes about so long.
+    case due(Verification, Duration)
+}
+
+extension RewindSummary {
+    init(_ replay: Replay, mode: String, why: String, _ verified: Verification.Result, _ notUndone: [String]) {
+        let counts = replay.report.counts
+        self.init(
+            mode: mode, stableTransactionsReplayed: counts.stableTransactions, changesReplayed: counts.changes,
+            canaryTransactionsKeptOut: counts.canaryTransactions, canaryRowsQuarantined: counts.canaryRows,
+            conflictsQuarantined: counts.findings, rowsMerged: counts.rowsMerged,
+            decisionsOpen: replay.report.decisionsOpen, stableTransactionsKeptOut: counts.stableTransactionsKeptOut,
+            tablesVerified: verified.tables, rowsVerified: verified.rows, notUndone: notUndone)
+        self.why = why
     }
 }

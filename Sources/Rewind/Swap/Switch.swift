@@ -1,9 +1,9 @@
-// The switch: requests are held, live is closed, what is left is replayed and verified, both databases are renamed in one
-// transaction, requests go on.
+// The switch: requests are held, live is closed, what is left is replayed, both databases are renamed in one transaction,
+// requests go on. Nothing in it takes longer for a larger database, unless the two could not be compared before.
 //
-//   hold -> fence -> barrier -> tail -> decisions -> foreign keys -> sequences -> verify -> rename | -> reconnect -> let go
-//                                                                             |
-//                 any failure: live is opened again, requests go on           | no way back: only forward
+//   hold -> fence -> barrier -> tail -> decisions -> (compare) -> sequences -> rename | -> reconnect -> let go
+//                                                                                     |
+//                 any failure: live is opened again, requests go on                   | no way back: only forward
 //
 // Every wait ends with the policy's freeze. The slot stays until after the rename: if live is opened again, the recording
 // goes on without a gap.
@@ -19,27 +19,25 @@ struct Switch {
     private(set) var cluster: Cluster
     /// A session with live that outlives the fence.
     let control: Connection
-    let verification: Verification
-    /// How long verifying takes.
-    let estimate: Duration
+    let comparison: Comparison
+    /// Why this way.
+    let why: String
     let notUndone: [String]
-    var replay: Replay
-    var reader: JournalReader
+    var clone: ReleaseClone
 
     private var names: DatabaseNames { run.names }
 
     init(
-        run: RewindRun, cluster: Cluster, control: Connection, verification: Verification, estimate: Duration,
-        notUndone: [String], replay: Replay, reader: JournalReader
+        run: RewindRun, cluster: Cluster, control: Connection, comparison: Comparison, why: String,
+        notUndone: [String], clone: ReleaseClone
     ) {
         self.run = run
         self.cluster = cluster
         self.control = control
-        self.verification = verification
-        self.estimate = estimate
+        self.comparison = comparison
+        self.why = why
         self.notUndone = notUndone
-        self.replay = replay
-        self.reader = reader
+        self.clone = clone
     }
 
     mutating func perform() async throws(Failure) -> RewindSummary {
@@ -62,18 +60,17 @@ struct Switch {
         try await reach(run.faultPoint, "switch.fenced")
         try await replayTail(budget)
         try await reach(run.faultPoint, "switch.tail")
-        try await replay.requireDecisions()
-        let tolerances = Tolerances(replay.clone.engine, replay.clone.schema)
-        try await OrphanCheck(connection: replay.connection, tables: replay.tables).run(tolerances.differing)
+        try await clone.requireDecisions()
+        let verified = try await compared(budget)
         try await putDefinitionsBack()
-        try await Sequences.carryOver(from: control, to: replay.connection)
+        try await Sequences.carryOver(from: control, to: clone.connection)
         try await reach(run.faultPoint, "switch.sequences")
-        try budget.require(estimate, before: "the tables were verified")
-        let verified = try await verification.compare(replay.tables, tolerances, within: budget)
         try await compareSchemas()
         try await reach(run.faultPoint, "switch.verified")
-        try await replay.finishReport()
-        try Outcome(summary: summary(verified), heldSince: wallClock()).write(to: run.outcome)
+        try await clone.finishReport()
+        var summary = RewindSummary(clone.replay, mode: "swap", why: why, verified, notUndone)
+        summary.previousDatabase = names.previous
+        try Outcome(summary: summary, heldSince: wallClock()).write(to: run.outcome)
         let settings: DatabaseSettings
         do {
             settings = try await DatabaseSettings.read(names.live, on: cluster.connection)
@@ -81,9 +78,7 @@ struct Switch {
             throw Failure("cannot read the settings of \(names.live): \(error)", isTransient: true)
         }
         await run.recording.suspend()
-        for connection in verification.live + verification.clone + [control, replay.connection] {
-            await connection.close()
-        }
+        await closeSessions()
         try await reach(run.faultPoint, "switch.closed")
         try await rename(live, settings, budget)
     }
@@ -96,7 +91,9 @@ struct Switch {
             throw Failure("database \(names.live) is gone")
         }
         var ours: [Int32] = [await control.backendPID]
-        for connection in verification.live { ours.append(await connection.backendPID) }
+        if case .due(let verification, _) = comparison {
+            for connection in verification.live { ours.append(await connection.backendPID) }
+        }
         let feeding = try await cluster.query(
             "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1", [run.recording.slot],
             "find the recording's session")
@@ -115,12 +112,12 @@ struct Switch {
         try await run.recording.awaitDurable(barrier, timeout: budget.left)
         try await reach(run.faultPoint, "switch.barrier")
         do {
-            try await budget.bound(replay.connection)
+            try await budget.bound(clone.connection)
         } catch {
             throw Failure("lost database \(names.restored): \(error)", isTransient: true)
         }
         do throws(Failure) {
-            try await replay.advance(to: barrier, &reader)
+            try await clone.advance(to: barrier)
         } catch {
             try budget.require(before: "the last writes were replayed")
             throw error
@@ -128,9 +125,28 @@ struct Switch {
         try budget.require(before: "the last writes were replayed")
     }
 
+    /// Also the orphans, which were looked for with the comparison where that is done.
+    private func compared(_ budget: Budget) async throws(Failure) -> Verification.Result {
+        switch comparison {
+        case .done(let result): return result
+        case .due(let verification, let estimate):
+            let tolerances = Tolerances(clone.replay.clone.engine, clone.replay.clone.schema)
+            try await OrphanCheck(connection: clone.connection, tables: clone.replay.tables).run(tolerances.differing)
+            try budget.require(estimate, before: "the tables were verified")
+            return try await verification.compare(clone.replay.tables, tolerances, within: budget)
+        }
+    }
+
+    private func closeSessions() async {
+        if case .due(let verification, _) = comparison {
+            for connection in verification.live + verification.clone { await connection.close() }
+        }
+        for connection in [control, clone.connection] { await connection.close() }
+    }
+
     private func putDefinitionsBack() async throws(Failure) {
         do {
-            try await SuspendedDefinitions.putBack(replay.connection)
+            try await SuspendedDefinitions.putBack(clone.connection)
         } catch {
             throw Failure("cannot put the definitions of \(names.restored) back: \(error)", isTransient: true)
         }
@@ -139,13 +155,13 @@ struct Switch {
     /// Live's schema may differ from the snapshot's only by what the canary did.
     private func compareSchemas() async throws(Failure) {
         do {
-            let restored = Set(try await SchemaFingerprint.lines(on: replay.connection))
-            if let line = restored.symmetricDifference(run.manifest.schema).min() {
+            let restored = Set(try await SchemaFingerprint.lines(on: clone.connection))
+            if let line = restored.symmetricDifference(run.source.manifest.schema).min() {
                 throw Failure(
                     "the schema of \(names.restored) is not the snapshot's any more: \(line.prefix(200))",
                     hint: "live data is untouched; drop database \(names.restored) and ask again")
             }
-            guard !replay.canaryChangedSchema else { return }
+            guard !clone.replay.canaryChangedSchema else { return }
             if let line = restored.symmetricDifference(try await SchemaFingerprint.lines(on: control)).min() {
                 throw Failure(
                     "the schema of \(names.live) changed since the snapshot: \(line.prefix(200))",
@@ -178,7 +194,7 @@ struct Switch {
             // Whether it happened is for the server to say; a COMMIT whose answer was lost may have.
             try? await cluster.connection.execute("ROLLBACK")
             let failure = (error as? Failure) ?? Failure("cannot rename the databases: \(error)", isTransient: true)
-            guard let again = try? await Cluster.open(run.admin) else { throw failure }
+            guard let again = try? await Cluster.open(run.source.admin) else { throw failure }
             cluster = again
             guard try await run.hasSwitched(again) else { throw failure }
         }
@@ -222,11 +238,9 @@ struct Switch {
 
     /// Opens live again and lets requests go. What cannot be undone now is undone when the rollback is tried again.
     private mutating func undo(_ cause: Failure) async throws(Failure) {
-        for connection in verification.live + verification.clone + [control, replay.connection] {
-            await connection.close()
-        }
+        await closeSessions()
         do throws(Failure) {
-            if await !cluster.connection.isOpen { cluster = try await Cluster.open(run.admin) }
+            if await !cluster.connection.isOpen { cluster = try await Cluster.open(run.source.admin) }
             try await cluster.allowConnections(to: names.live, true)
             try await cluster.mark(names.restored, .restored(run.release))
         } catch {
@@ -243,17 +257,6 @@ struct Switch {
         } catch {
             throw Failure("\(cause.message); and the recording does not go on: \(error.message)", hint: cause.hint)
         }
-    }
-
-    private func summary(_ verified: Verification.Result) -> RewindSummary {
-        let counts = replay.report.counts
-        return RewindSummary(
-            mode: "replay", stableTransactionsReplayed: counts.stableTransactions, changesReplayed: counts.changes,
-            canaryTransactionsKeptOut: counts.canaryTransactions, canaryRowsQuarantined: counts.canaryRows,
-            conflictsQuarantined: counts.findings, rowsMerged: counts.rowsMerged,
-            decisionsOpen: replay.report.decisionsOpen, stableTransactionsKeptOut: counts.stableTransactionsKeptOut,
-            tablesVerified: verified.tables, rowsVerified: verified.rows,
-            heldMilliseconds: 0, previousDatabase: names.previous, notUndone: notUndone)
     }
 }
 

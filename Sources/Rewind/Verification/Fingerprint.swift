@@ -24,14 +24,18 @@ struct TableFingerprint: Hashable, Sendable, Codable {
     ///   - table: a plain table or one partition; rows of children are not looked at.
     ///   - columns: the row's columns in this order; nil: all that the table has.
     ///   - leavingOut: rows that are not looked at, by their key's columns and values in text form.
+    ///   - within: nil: the whole table.
     static func read(
-        _ table: TableName, columns: [String]? = nil, on connection: Connection, leavingOut: ExcludedRows? = nil
+        _ table: TableName, columns: [String]? = nil, on connection: Connection, leavingOut: ExcludedRows? = nil,
+        within range: KeyRange? = nil
     ) async throws(PostgresError) -> TableFingerprint {
+        let excluded = leavingOut?.parameters ?? []
         let result = try await connection.query(
             """
             select count(*), coalesce(sum(\(rowHash(seed: 0))), 0), coalesce(sum(\(rowHash(seed: 1))), 0)
             from \(rows(of: table, columns)) where \(leavingOut?.condition ?? "true")
-            """, leavingOut?.parameters ?? [])
+              and \(range?.condition(first: excluded.count + 1) ?? "true")
+            """, excluded + (range?.parameters ?? []))
         return TableFingerprint(
             table: table.description, rows: result.rows[0][0].flatMap { Int64($0) } ?? 0,
             sums: [result.rows[0][1] ?? "0", result.rows[0][2] ?? "0"])
