@@ -134,7 +134,7 @@ private let schema = """
         let stage = try await Stage(schema) { $0.columns = ["public.accounts": ["cents": .add]] }
         try await stage.canary("UPDATE orders SET state = 'x' WHERE id = 1")
         try await stage.stable("TRUNCATE accounts RESTART IDENTITY")
-        try await stage.stable("ALTER TABLE orders ADD more uuid; UPDATE orders SET state = 'y' WHERE id = 2")
+        try await stage.stable("UPDATE orders SET state = 'y' WHERE id = 2")
         try await stage.data.fenceCanary(release: stage.release, policy: stage.policy)
         let lines = try await Self.export(stage).map {
             try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
@@ -145,7 +145,7 @@ private let schema = """
         let definitions = try #require(lines[0]["schema"] as? [String])
         #expect(definitions.contains { $0.contains("PRIMARY KEY (id)") && $0.contains("public.orders") })
         let operations = lines.dropFirst().map { $0["operation"] as? String ?? "" }.filter { $0 != "schema" }
-        #expect(operations == ["relation", "update", "relation", "truncate", "relation", "update"])
+        #expect(operations == ["relation", "update", "relation", "truncate", "update"])
         let columns = try #require(lines[1]["columns"] as? [[String: Any]])
         #expect(columns.map { $0["name"] as? String } == ["id", "state", "note", "document"])
         #expect(columns.map { $0["type"] as? String } == ["integer", "text", "text", "text"])
