@@ -14,6 +14,7 @@ struct ReleaseRoutes: Sendable {
         addServices(to: api)
         addReleases(to: api)
         addCommands(to: api)
+        addQuarantine(to: api)
     }
 
     private func addServices(to api: RouterGroup<APIContext>) {
@@ -52,9 +53,6 @@ struct ReleaseRoutes: Sendable {
             }
             let report = try await control.report(try releaseID(context), format: format)
             return text(report, type: format == "json" ? "application/json" : "text/markdown; charset=utf-8")
-        }
-        api.get("releases/:release/quarantine") { _, context in
-            try answer(QuarantineList(changes: try await control.quarantine(try releaseID(context))))
         }
         api.get("releases/:release/recording") { _, context in
             try await recording(of: try releaseID(context))

@@ -21,11 +21,6 @@ package struct EventList: Hashable, Sendable, Codable {
     }
 }
 
-package struct QuarantineList: Hashable, Sendable, Codable {
-    package var changes: [QuarantineLine]
-    package init(changes: [QuarantineLine]) { self.changes = changes }
-}
-
 package struct AbortRequest: Hashable, Sendable, Codable {
     package var reason: String?
     package init(reason: String?) { self.reason = reason }

@@ -55,7 +55,16 @@ package protocol ControlPlane: Sendable {
 
     /// `json` or `markdown`.
     func report(_ id: ReleaseID, format: String) async throws(Refusal) -> String
-    func quarantine(_ id: ReleaseID) async throws(Refusal) -> [QuarantineLine]
+    /// - Parameter withRows: also what the rows are in the live database now.
+    func quarantine(
+        _ id: ReleaseID, _ selection: QuarantineSelection, withRows: Bool
+    ) async throws(Refusal) -> QuarantineList
+    /// Writes what was chosen to the live database, all of it or nothing.
+    func applyQuarantine(_ id: ReleaseID, _ request: ApplyRequest, by person: String)
+        async throws(Refusal) -> DecisionResult
+    /// Decided, and the data stays as it is.
+    func discardQuarantine(_ id: ReleaseID, _ request: DiscardRequest, by person: String)
+        async throws(Refusal) -> DecisionResult
     func exportRecording(_ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void)
         async throws(Refusal)
     /// How long a release would take at the present traffic.

@@ -169,11 +169,15 @@ package struct DataLine: Hashable, Sendable, Codable {
     package var reason: String?
     /// The clone that is kept beside live; nil where the policy keeps none.
     package var clone: CloneLine?
+    /// Entries of the quarantine that a person has to decide; of a release that ended with a rollback.
+    package var decisionsOpen: Int?
 
     package init(
         snapshotLSN: String?, recording: String, durableLSN: String?, stableTransactions: Int,
-        canaryTransactions: Int, canaryRows: Int, heldWALBytes: Int64, reason: String?, clone: CloneLine? = nil
+        canaryTransactions: Int, canaryRows: Int, heldWALBytes: Int64, reason: String?, clone: CloneLine? = nil,
+        decisionsOpen: Int? = nil
     ) {
+        self.decisionsOpen = decisionsOpen
         self.snapshotLSN = snapshotLSN
         self.recording = recording
         self.durableLSN = durableLSN
@@ -270,36 +274,6 @@ package struct Accepted: Hashable, Sendable, Codable {
         self.url = url
         self.duplicate = duplicate
         self.notice = notice
-    }
-}
-
-/// A change that was kept out of the data.
-package struct QuarantineLine: Hashable, Sendable, Codable {
-    package var id: Int
-    package var reason: String
-    package var origin: String
-    package var table: String
-    package var operation: String
-    package var key: [String: String?]
-    package var row: [String: String?]?
-    package var commitLSN: String
-    package var committedAt: String
-    package var detail: String
-
-    package init(
-        id: Int, reason: String, origin: String, table: String, operation: String, key: [String: String?],
-        row: [String: String?]?, commitLSN: String, committedAt: String, detail: String
-    ) {
-        self.id = id
-        self.reason = reason
-        self.origin = origin
-        self.table = table
-        self.operation = operation
-        self.key = key
-        self.row = row
-        self.commitLSN = commitLSN
-        self.committedAt = committedAt
-        self.detail = detail
     }
 }
 

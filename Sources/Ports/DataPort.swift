@@ -153,7 +153,8 @@ package struct QuarantinedChange: Hashable, Sendable {
     package var detail: String
     /// The column it is about; nil when it is the whole row.
     package var column: String?
-    /// The row as it was without the canary; nil when there was none, or it is not known.
+    /// Of a write that was kept out: the row in live right before it. Else the row as it was without the canary. nil when
+    /// there was none, or it is not known; see ``image(_:)``.
     package var before: [String: String?]?
     /// The row as the canary had left it.
     package var canary: [String: String?]?
@@ -161,12 +162,14 @@ package struct QuarantinedChange: Hashable, Sendable {
     package var isOpen: Bool
     /// So many writes of the same row for the same reason.
     package var count: Int
+    /// nil while nobody has decided.
+    package var decision: QuarantineDecision?
 
     package init(
         id: Int, reason: Reason, origin: Arm, table: String, operation: String, key: [String: String?],
         row: [String: String?]?, commitLSN: String, xid: UInt32, committedAt: Int64, detail: String,
         column: String? = nil, before: [String: String?]? = nil, canary: [String: String?]? = nil,
-        isOpen: Bool = false, count: Int = 1
+        isOpen: Bool = false, count: Int = 1, decision: QuarantineDecision? = nil
     ) {
         self.id = id
         self.reason = reason
@@ -184,6 +187,7 @@ package struct QuarantinedChange: Hashable, Sendable {
         self.canary = canary
         self.isOpen = isOpen
         self.count = count
+        self.decision = decision
     }
 }
 
@@ -205,7 +209,8 @@ extension QuarantinedChange: Codable {
             before: try values.decodeIfPresent([String: String?].self, forKey: .before),
             canary: try values.decodeIfPresent([String: String?].self, forKey: .canary),
             isOpen: try values.decodeIfPresent(Bool.self, forKey: .isOpen) ?? false,
-            count: try values.decodeIfPresent(Int.self, forKey: .count) ?? 1)
+            count: try values.decodeIfPresent(Int.self, forKey: .count) ?? 1,
+            decision: try values.decodeIfPresent(QuarantineDecision.self, forKey: .decision))
     }
 }
 
@@ -264,9 +269,28 @@ package protocol DataPort: Sendable {
     /// - Returns: what was done, a sentence each.
     func tidyUp(policy: Policy, now: Instant) async throws(Failure) -> [String]
 
+    /// What a rollback kept out or met, with what was decided about it; an entry that was decided is not open.
     func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange]
 
+    /// The rows of entries as they are in the live database now, by the entries' ids. Not of tables without a key.
+    func quarantinedRows(release: ReleaseID, policy: Policy, ids: [Int]) async throws(Failure) -> [Int: QuarantinedRow]
+
+    /// Writes what was chosen to the live database in one transaction of Perch's role: all of it or nothing. Asked again
+    /// it finds the rows as wanted, or the decision made, and writes nothing.
+    ///
+    /// - Returns: the rows that were written; none where they were so already.
+    /// - Throws: when a row is not what the order says was seen, and when the database refuses one.
+    func applyQuarantine(
+        release: ReleaseID, policy: Policy, _ order: QuarantineOrder
+    ) async throws(Failure) -> [QuarantineWrite]
+
+    /// The entries are decided and the data stays as it is. The decision is durable when it returns.
+    func discardQuarantine(
+        release: ReleaseID, ids: [Int], person: String, reason: String?, at: Instant
+    ) async throws(Failure)
+
     /// The recording as JSON lines, a recorded change each line group; see docs/recording.md.
-    func exportRecording(release: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void)
-        async throws(Failure)
+    func exportRecording(
+        release: ReleaseID, policy: Policy, to sink: @escaping @Sendable (String) async throws -> Void
+    ) async throws(Failure)
 }

@@ -5,10 +5,11 @@ package import Ports
 import Postgres
 package import Releases
 import Synchronization
+import SystemPackage
 
 extension PostgresData {
     package func exportRecording(
-        release: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
+        release: ReleaseID, policy: Policy, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Failure) {
         let folder = folder(release)
         guard let file = try RecordingFile.read(folder) else {
@@ -20,8 +21,11 @@ extension PostgresData {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
             var reader = try JournalReader(folder: folder.journal)
-            try await sink(try line(RecordingExport.Header(file), encoder))
+            let schema = try Manifest.read(from: folder.root.string)?.schema
+            try await sink(try line(RecordingExport.Header(file, policy.database?.rollback, schema), encoder))
+            var relations = RelationLines()
             try await reader.forEachTransaction(upTo: running) { transaction in
+                for relation in relations.news(in: transaction) { try await sink(try self.line(relation, encoder)) }
                 for line in RecordingExport.lines(transaction) { try await sink(try self.line(line, encoder)) }
             }
         } catch let error as JournalError {
@@ -40,14 +44,38 @@ extension PostgresData {
 
 enum RecordingExport {
     struct Header: Encodable {
-        var format = "perch-recording-1"
+        /// How both arms' writes to one row are put together; see docs/merging.md.
+        struct Merge: Encodable {
+            var mode: String
+            var writes: String
+            var unattributed: String
+            var canaryRow: String
+            var columns: [String: [String: String]]
+
+            enum CodingKeys: String, CodingKey {
+                case mode, writes, unattributed, columns
+                case canaryRow = "canary_row"
+            }
+        }
+
+        var format = "perch-recording-2"
         var release: ReleaseID
         var database: String
         var start: LogSequenceNumber
         var systemIdentifier: String
         var timeline: UInt32
+        var merge: Merge?
+        /// The definitions of the snapshot, as ``SchemaFingerprint`` writes them; nil once it is cleaned up.
+        var schema: [String]?
 
-        init(_ file: RecordingFile) {
+        init(_ file: RecordingFile, _ policy: Policy.DataRollback?, _ schema: [String]?) {
+            self.schema = schema
+            merge = policy.map { policy in
+                Merge(
+                    mode: policy.merge.rawValue, writes: policy.writes.rawValue,
+                    unattributed: policy.unattributed.rawValue, canaryRow: policy.canaryRow.rawValue,
+                    columns: policy.columns.mapValues { $0.mapValues(\.rawValue) })
+            }
             release = file.release
             database = file.database
             start = file.start
@@ -56,13 +84,14 @@ enum RecordingExport {
         }
 
         enum CodingKeys: String, CodingKey {
-            case format, release, database, start, timeline
+            case format, release, database, start, timeline, merge, schema
             case systemIdentifier = "system_identifier"
         }
     }
 
     struct Line: Encodable {
         var commitLSN: LogSequenceNumber
+        var endLSN: LogSequenceNumber
         var xid: UInt32
         /// `stable`, `canary`, `neither` or `heal`
         var origin: String
@@ -72,6 +101,8 @@ enum RecordingExport {
         var table: String?
         /// Of a truncate.
         var tables: [String]?
+        var cascade: Bool?
+        var restartIdentity: Bool?
         /// The replica identity's columns before the change.
         var key: [String: String?]?
         /// The whole row before the change, where the table has replica identity full.
@@ -83,6 +114,7 @@ enum RecordingExport {
 
         init(_ transaction: RecordedTransaction, _ operation: String) {
             commitLSN = transaction.commitLSN
+            endLSN = transaction.endLSN
             xid = transaction.xid
             origin = "\(transaction.origin)"
             committedAt = Date(
@@ -93,8 +125,10 @@ enum RecordingExport {
         }
 
         enum CodingKeys: String, CodingKey {
-            case xid, origin, operation, schema, table, tables, key, old, row, unchanged, command
+            case xid, origin, operation, schema, table, tables, cascade, key, old, row, unchanged, command
+            case restartIdentity = "restart_identity"
             case commitLSN = "commit_lsn"
+            case endLSN = "end_lsn"
             case committedAt = "committed_at"
         }
     }
@@ -116,8 +150,10 @@ enum RecordingExport {
             return line("update", relation, old: old, new: new, transaction)
         case .delete(let relation, let old):
             return line("delete", relation, old: old, new: nil, transaction)
-        case .truncate(let relations, _, _):
+        case .truncate(let relations, let cascade, let restartIdentity):
             var line = Line(transaction, "truncate")
+            line.cascade = cascade
+            line.restartIdentity = restartIdentity
             line.tables = relations.map { "\($0.schema).\($0.table)" }
             return line
         }

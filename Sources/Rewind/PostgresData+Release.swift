@@ -135,15 +135,19 @@ extension PostgresData {
             }
         }
         await cluster.connection.close()
-        done += try await dropForgottenSlots(policy.service, database, admin)
+        let session = try await SnapshotRun.open(admin)
+        let limit = Instant(
+            millisecondsSince1970: now.millisecondsSince1970 - database.rollback.keepBefore.milliseconds)
+        done += try await HealedRows.dropOld(policy.service, before: limit, session)
+        done += try await dropForgottenSlots(policy.service, database, session)
+        await session.close()
         return done
     }
 
     /// A halted release keeps its slot, but nobody records it after a restart: past the budget the slot goes all the same.
     private func dropForgottenSlots(
-        _ service: ServiceName, _ database: Policy.Database, _ admin: ConnectionSettings
+        _ service: ServiceName, _ database: Policy.Database, _ session: Connection
     ) async throws(Failure) -> [String] {
-        let session = try await SnapshotRun.open(admin)
         var dropped: [String] = []
         let slots: [String]
         do {
@@ -165,7 +169,6 @@ extension PostgresData {
             try await ReplicationSlot.drop(slot, on: session, deadline: .seconds(10))
             dropped.append("dropped slot \(slot): nobody reads it, and the WAL it held passed the budget")
         }
-        await session.close()
         return dropped
     }
 

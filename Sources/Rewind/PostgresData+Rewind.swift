@@ -70,10 +70,6 @@ extension PostgresData {
         let recording = ReleaseRecording(data: self, release: release, policy: policy, slot: file.slot)
         clones.keep(CloneKeeper(source, recording: recording, logger: logger), of: release)
     }
-
-    package func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange] {
-        try QuarantineFile.read(ReleaseFolder(dataFolder: dataFolder, release: release).quarantine)
-    }
 }
 
 /// The recorder of a release, whichever one it is at the moment: one that stopped is replaced by another.

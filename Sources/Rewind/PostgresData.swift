@@ -14,6 +14,8 @@ package final class PostgresData: DataPort {
     let logger: Logger
     private let secrets: @Sendable (Secret) throws(Failure) -> String
     private let recorders = Mutex<[ReleaseID: Recorder]>([:])
+    /// Releases about whose quarantine something is being decided.
+    private let deciding = Mutex<Set<ReleaseID>>([])
     let clones = KeptClones()
 
     /// - Parameters:
@@ -84,6 +86,17 @@ package final class PostgresData: DataPort {
     func removeRecorder(of release: ReleaseID) -> Recorder? {
         recorders.withLock { $0.removeValue(forKey: release) }
     }
+
+    /// One decision at a time.
+    func beginDecision(_ release: ReleaseID) throws(Failure) {
+        guard deciding.withLock({ $0.insert(release).inserted }) else {
+            throw Failure(
+                "somebody is deciding about the quarantine of \(release)", hint: "ask again in a moment",
+                isTransient: true)
+        }
+    }
+
+    func endDecision(_ release: ReleaseID) { deciding.withLock { _ = $0.remove(release) } }
 
     func folder(_ release: ReleaseID) -> ReleaseFolder { ReleaseFolder(dataFolder: dataFolder, release: release) }
 

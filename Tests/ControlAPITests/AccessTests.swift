@@ -21,6 +21,7 @@ private let id = ReleaseID("shop-1")!
     ]
     static let commands = [
         "/api/v1/releases/shop-1/promote", "/api/v1/releases/shop-1/abort", "/api/v1/services/shop/rollback",
+        "/api/v1/releases/shop-1/quarantine/apply", "/api/v1/releases/shop-1/quarantine/discard",
     ]
 
     private func control() async -> InMemoryControl {

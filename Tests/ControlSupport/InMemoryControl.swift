@@ -21,7 +21,7 @@ package actor InMemoryControl: ControlPlane {
     private var failAfterLines: Int?
 
     /// What was asked for, in order: `accept shop 8d1f cli:alice`, `abort shop-1 alice reason`.
-    package private(set) var calls: [String] = []
+    package internal(set) var calls: [String] = []
     /// Callers of ``events(_:after:wait:)`` that have no answer yet.
     package private(set) var waiting = 0
     package private(set) var lastRequest: ReleaseRequest?
@@ -154,8 +154,6 @@ package actor InMemoryControl: ControlPlane {
         return format == "json" ? "{\"release\":\"\(id)\"}" : report
     }
 
-    package func quarantine(_ id: ReleaseID) throws(Refusal) -> [QuarantineLine] { try find(id).quarantine }
-
     package func exportRecording(
         _ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Refusal) {
@@ -218,7 +216,7 @@ package actor InMemoryControl: ControlPlane {
 
     private func unknown(_ service: ServiceName) -> Refusal { Refusal(.notFound, "no service is called \(service)") }
 
-    private func find(_ id: ReleaseID) throws(Refusal) -> Held {
+    func find(_ id: ReleaseID) throws(Refusal) -> Held {
         try mustLead()
         guard let one = held[id] else { throw Refusal(.notFound, "no release is called \(id)") }
         return one

@@ -34,6 +34,10 @@ final class FakeWorld: Sendable {
         var recorded: Set<ReleaseID> = []
         var shares: [ShareCounts] = []
         var recordingState = RecordingStatus.State.recording
+        var quarantine: [QuarantinedChange] = []
+        /// By entry, as the decisions.
+        var rowsNow: [Int: QuarantinedRow] = [:]
+        var decisions: [Int: QuarantineDecision] = [:]
     }
 
     let state = Mutex(State())
@@ -215,10 +219,61 @@ extension FakeWorld: DataPort {
 
     func cleanUp(release: ReleaseID, policy: Policy) async throws(Failure) { try await called("clean up") }
     func tidyUp(policy: Policy, now: Instant) async throws(Failure) -> [String] { [] }
-    func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange] { [] }
+    func quarantine(release: ReleaseID) async throws(Failure) -> [QuarantinedChange] {
+        state.withLock { state in
+            state.quarantine.map { entry in
+                var entry = entry
+                entry.decision = state.decisions[entry.id]
+                if entry.decision != nil { entry.isOpen = false }
+                return entry
+            }
+        }
+    }
+
+    func quarantinedRows(
+        release: ReleaseID, policy: Policy, ids: [Int]
+    ) async throws(Failure) -> [Int: QuarantinedRow] {
+        try await called("quarantined rows")
+        return state.withLock { state in state.rowsNow.filter { ids.contains($0.key) } }
+    }
+
+    func applyQuarantine(
+        release: ReleaseID, policy: Policy, _ order: QuarantineOrder
+    ) async throws(Failure) -> [QuarantineWrite] {
+        try await called("apply quarantine")
+        return try state.withLock { state throws(Failure) in
+            for (id, row) in order.seen where state.rowsNow[id] != row { throw Failure("entry \(id) has changed") }
+            var writes: [QuarantineWrite] = []
+            for entry in state.quarantine where order.ids.contains(entry.id) {
+                guard let row = entry.image(order.side ?? .canary), row != state.rowsNow[entry.id] else { continue }
+                writes.append(
+                    QuarantineWrite(
+                        operation: .update, table: entry.table, key: entry.key, from: state.rowsNow[entry.id]?.row,
+                        to: row.row))
+                guard !order.isRehearsal else { continue }
+                state.rowsNow[entry.id] = row
+                state.decisions[entry.id] = QuarantineDecision(
+                    how: .applied, side: order.side ?? .canary, person: order.person, reason: order.reason,
+                    at: order.at.millisecondsSince1970)
+            }
+            return writes
+        }
+    }
+
+    func discardQuarantine(
+        release: ReleaseID, ids: [Int], person: String, reason: String?, at: Instant
+    ) async throws(Failure) {
+        try await called("discard")
+        state.withLock { state in
+            for id in ids {
+                state.decisions[id] = QuarantineDecision(
+                    how: .discarded, side: nil, person: person, reason: reason, at: at.millisecondsSince1970)
+            }
+        }
+    }
 
     func exportRecording(
-        release: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
+        release: ReleaseID, policy: Policy, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Failure) {}
 }
 

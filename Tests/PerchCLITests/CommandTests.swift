@@ -30,7 +30,7 @@ private let commit = String(repeating: "c", count: 40)
                 (["show", "shop-1"], "  ▶ 1  5% for 2m"), (["report", "shop-1"], "# Why\n"),
                 (["report", "shop-1", "--format", "json"], "{\"release\":\"shop-1\"}\n"),
                 (["quarantine", "list", "shop-1"], "public.orders  order_id=9"),
-                (["quarantine", "show", "shop-1", "--id", "7"], "7  insert of public.orders"),
+                (["quarantine", "show", "shop-1", "7"], "7  insert of public.orders"),
                 (["quarantine", "export", "shop-1"], "\"key\":{\"order_id\":\"9\"}"),
                 (["recording", "export", "shop-1"], "{\"lsn\":1}\n{\"lsn\":2}\n"),
                 (["policy", "show", "shop"], "service: shop\n"),
@@ -165,7 +165,7 @@ private let commit = String(repeating: "c", count: 40)
             #expect(await api.perch("show", "shop-9").outcome == .notFound)
             #expect(await api.perch("report", "shop-1").outcome == .notFound)
             #expect(await api.perch("recording", "export", "shop-1").outcome == .notFound)
-            #expect(await api.perch("quarantine", "show", "shop-1", "--id", "7").outcome == .notFound)
+            #expect(await api.perch("quarantine", "show", "shop-1", "7").outcome == .notFound)
             #expect(await api.perch("release", "shop", commit).outcome == .notAuthorised)
             let tcp = ["PERCH_SERVER": api.http]
             #expect(await api.perch("status", environment: tcp).outcome == .notAuthorised)
@@ -197,6 +197,10 @@ private let commit = String(repeating: "c", count: 40)
         ["rollback", "shop", "--data", "--keep-data", "--reason", "x"], ["wait", "shop-1", "--for", "promted"],
         ["wait", "shop-1", "--timeout", "30"], ["status", "--server", "ftp://x"], ["status", "--token", "plain"],
         ["status", "--token", "env:UNSET"], ["release", "shop", "main", "--link", "x"],
+        ["quarantine", "apply", "shop-1"], ["quarantine", "discard", "shop-1"],
+        ["quarantine", "apply", "shop-1", "7", "--take", "mine"],
+        ["quarantine", "apply", "shop-1", "7", "--column", "a", "--whole-row"],
+        ["quarantine", "apply", "shop-1", "7", "--seen", "/nowhere"],
         ["release", "shop", "main", "--build-url", "https://x"], ["completions", "tcsh"], ["status", "-o", "yaml"],
     ])
     func aWrongCommandLineIsUsage(_ arguments: [String]) async {

@@ -148,26 +148,66 @@ func fullDetail() -> ReleaseDetail {
                 """)
     }
 
-    @Test func quarantinedChangesAreATableAndShownWithTheirRows() {
+    @Test func quarantinedChangesAreATableAndShownSideBySide() {
         let change = QuarantineLine(
-            id: 7, reason: "conflict", origin: "stable", table: "public.orders", operation: "update",
-            key: ["id": "9"], row: ["id": "9", "note": nil], commitLSN: "0/16B3748",
-            committedAt: "2026-08-01T10:00:00Z", detail: "the canary wrote this row too")
+            id: 7, reason: "held", origin: "stable", table: "public.orders", operation: "UPDATE", key: ["id": "9"],
+            column: "state", row: ["id": "9", "state": "sent"],
+            before: SideLine(isThere: true, row: ["id": "9", "state": "open", "note": nil]),
+            canary: SideLine(isThere: true, row: ["id": "9", "state": "paid", "note": nil]),
+            stable: SideLine(isThere: true, row: ["id": "9", "state": "sent"]), now: SideLine(isThere: false, row: nil),
+            differing: ["state"], commitLSN: "0/16B3748", xid: 815, committedAt: "2026-08-01T10:00:00Z",
+            detail: "both changed it", isOpen: true, count: 2)
+        var decided = change
+        decided.isOpen = false
+        decided.decision = DecisionLine(
+            how: "applied", side: "canary", person: "alice", reason: nil, at: "2026-08-02T10:00:00Z")
         #expect(
-            quarantineText([change], colorless).joined(separator: "\n") == """
-                ID  REASON    ORIGIN  CHANGE  TABLE          KEY   COMMITTED AT
-                 7  conflict  stable  update  public.orders  id=9  0/16B3748
+            quarantineText([change, decided], colorless).joined(separator: "\n") == """
+                ID  KIND      REASON  CHANGE  TABLE          KEY   COLUMN  COMMITTED AT  DECISION
+                 7  conflict  held    UPDATE  public.orders  id=9  state   0/16B3748     open
+                 7  conflict  held    UPDATE  public.orders  id=9  state   0/16B3748     applied canary by alice
                 """)
         #expect(
             quarantineDetail(change, colorless).joined(separator: "\n") == """
-                Change:     7  update of public.orders
-                Reason:     conflict: the canary wrote this row too
-                Origin:     stable
-                Committed:  2026-08-01T10:00:00Z at 0/16B3748
+                Change:     7  UPDATE of public.orders
+                Kind:       conflict
+                Reason:     held: both changed it
+                Committed:  2026-08-01T10:00:00Z at 0/16B3748, transaction 815
                 Key:        id=9
-                Row:        id = 9
-                            note = null
+                Decision:   open
+                Writes:     2; this is the last
+                   COLUMN  BEFORE  CANARY'S  STABLE'S  NOW
+                   id      9       9         9         (no row)
+                   note    null    null      -         (no row)
+                *  state   open    paid      sent      (no row)
                 """)
+    }
+
+    @Test func openDecisionsAreShownWithTheRelease() {
+        var detail = fullDetail()
+        detail.data?.decisionsOpen = 2
+        let line = "Open:       2 decisions: `perch quarantine list shop-42 --open`"
+        #expect(ReleaseView(detail: detail, style: colorless).lines.contains(line))
+    }
+
+    @Test func aDecisionSaysWhatItWrote() {
+        let result = DecisionResult(
+            release: shop1, items: [7, 8, 9], dryRun: false,
+            writes: [
+                .init(
+                    operation: "update", table: "public.orders", key: ["id": "9"],
+                    from: ["id": "9", "state": "open", "note": nil], to: ["id": "9", "state": nil, "note": "x"]),
+                .init(operation: "insert", table: "public.lines", key: ["id": "1"], from: nil, to: ["id": "1"]),
+                .init(operation: "delete", table: "public.lines", key: ["id": "2"], from: ["id": "2"], to: nil),
+            ])
+        #expect(
+            decisionText(result, "applied", colorless) == [
+                "~ public.orders  id=9  note: null -> x, state: open -> null", "+ public.lines  id=1  id: 1",
+                "- public.lines  id=2  deleted", "applied 3 entries of shop-1",
+            ])
+        let none = DecisionResult(release: shop1, items: [7], dryRun: false, writes: [])
+        #expect(decisionText(none, "applied", colorless) == ["applied 1 entry of shop-1: the rows were so already"])
+        #expect(decisionText(none, "discarded", colorless) == ["discarded 1 entry of shop-1"])
     }
 
     @Test func nothingFromElsewhereReachesTheTerminalAsACommand() {

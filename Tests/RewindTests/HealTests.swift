@@ -77,6 +77,12 @@ private func expectEqualToClone(_ stage: Stage, _ comment: String = "") async th
             WHERE "table" = 'orders' AND key->>'id' = '5'
             """)
         #expect(healed == ["5|broken|new"])
+        try await stage.data.endRecording(release: stage.release, policy: stage.policy)
+        let now = wallClock()
+        #expect(try await stage.data.tidyUp(policy: stage.policy, now: now) == [])
+        let later = now.advanced(by: stage.policy.database!.rollback.keepBefore).advanced(by: .minutes(1))
+        let gone = "dropped table perch.healed_\(stage.release.sqlName): its time is over"
+        #expect(try await stage.data.tidyUp(policy: stage.policy, now: later) == [gone])
     }
 
     @Test func `Values that are unique and go round, also where no NULL may be`() async throws {

@@ -232,6 +232,17 @@ private struct Scene {
         #expect(failure?.message == "1 rows wait for a decision, and rollback.merge is nocascade")
         #expect(try await stage.rows("SELECT * FROM accounts ORDER BY id") == live)
         #expect(await stage.gate.calls.isEmpty)
+        // Who looks finds it, and once it is decided the rollback goes on.
+        let open = try await stage.quarantine().filter(\.isOpen)
+        #expect(open.map { "\($0.reason.rawValue) \($0.key["id"]! ?? "")" } == ["updateMissing 9"])
+        try await stage.data.discardQuarantine(
+            release: stage.release, ids: open.map(\.id), person: "alice", reason: nil,
+            at: Instant(millisecondsSince1970: 1))
+        let summary = try await stage.rewind()
+        #expect(summary.decisionsOpen == 0 && summary.conflictsQuarantined > 0)
+        let rows = try await stage.rows("SELECT * FROM accounts ORDER BY id")
+        #expect(rows == ["1|100", "2|111", "3|77", "4|100", "9|901"])
+        #expect(try await stage.quarantine().first { $0.reason == .updateMissing }?.decision?.how == .discarded)
     }
 
     @Test(arguments: Policy.DataRollback.Unattributed.allCases)

@@ -266,11 +266,14 @@ import Testing
         )
         _ = try await service.recorded(data)
         let lines = Mutex<[String]>([])
-        try await data.exportRecording(release: service.release) { line in lines.withLock { $0.append(line) } }
-        let objects = try lines.withLock { $0 }.map { line in
+        try await data.exportRecording(release: service.release, policy: service.policy) { line in
+            lines.withLock { $0.append(line) }
+        }
+        let all = try lines.withLock { $0 }.map { line in
             try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         }
-        #expect(objects.first?["format"] as? String == "perch-recording-1")
+        #expect(all.first?["format"] as? String == "perch-recording-2")
+        let objects = all.filter { $0["operation"] as? String != "relation" }
         #expect(
             objects.dropFirst().map { "\($0["origin"]!) \($0["operation"]!)" } == [
                 "canary insert", "canary insert", "stable update", "stable insert", "stable update", "stable delete",

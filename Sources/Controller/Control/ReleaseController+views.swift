@@ -108,6 +108,10 @@ extension ReleaseController {
         guard state.policy.database != nil, let recording = await ports.data.recording(release: state.id) else {
             return nil
         }
+        var open: Int?
+        if state.rollback != nil, state.phase.isTerminal {
+            open = try? await ports.data.quarantine(release: state.id).count(where: \.isOpen)
+        }
         return DataLine(
             snapshotLSN: state.snapshot?.lsn, recording: recording.state.rawValue, durableLSN: recording.durableLSN,
             stableTransactions: recording.stableTransactions, canaryTransactions: recording.canaryTransactions,
@@ -116,7 +120,7 @@ extension ReleaseController {
                 CloneLine(
                     state: $0.state.rawValue, reason: $0.reason, lagMilliseconds: $0.lagMilliseconds,
                     taintedRows: $0.taintedRows, decisionsOpen: $0.decisionsOpen)
-            })
+            }, decisionsOpen: open)
     }
 
     package func events(_ id: ReleaseID, after sequence: Int, wait: Span) async throws(Refusal) -> [EventLine] {
@@ -160,22 +164,12 @@ extension ReleaseController {
         }
     }
 
-    package func quarantine(_ id: ReleaseID) async throws(Refusal) -> [QuarantineLine] {
-        let state = try await state(id)
-        guard state.policy.database != nil else { return [] }
-        do {
-            return try await ports.data.quarantine(release: id).map(QuarantineLine.init)
-        } catch {
-            throw Refusal(.unavailable, error.message, hint: error.hint)
-        }
-    }
-
     package func exportRecording(
         _ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Refusal) {
-        _ = try await state(id)
+        let state = try await state(id)
         do {
-            try await ports.data.exportRecording(release: id, to: sink)
+            try await ports.data.exportRecording(release: id, policy: state.policy, to: sink)
         } catch {
             throw Refusal(.notFound, error.message, hint: error.hint, release: id)
         }
@@ -224,15 +218,6 @@ extension Policy.Step {
 
 extension EventLine {
     init(_ fact: Fact) { self.init(sequence: fact.sequence, at: fact.at.iso8601, text: fact.sentence) }
-}
-
-extension QuarantineLine {
-    init(_ change: QuarantinedChange) {
-        self.init(
-            id: change.id, reason: change.reason.rawValue, origin: change.origin.rawValue, table: change.table,
-            operation: change.operation, key: change.key, row: change.row, commitLSN: change.commitLSN,
-            committedAt: Instant(millisecondsSince1970: change.committedAt).iso8601, detail: change.detail)
-    }
 }
 
 extension Instant {

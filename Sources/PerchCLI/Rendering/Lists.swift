@@ -1,4 +1,4 @@
-// Lists of services, releases and quarantined changes. Pure.
+// Lists of services and releases. Pure.
 
 import ControlModel
 import Releases
@@ -44,34 +44,4 @@ func releasesText(_ releases: [ReleaseSummary], _ style: Style) -> [String] {
 /// What a command did, in a line.
 func summaryText(_ release: ReleaseSummary, _ style: Style) -> String {
     "\(release.id)  \(PhaseSign.text(release.phase, style))  \(plain(release.message))"
-}
-
-func quarantineText(_ changes: [QuarantineLine], _ style: Style) -> [String] {
-    guard !changes.isEmpty else { return ["nothing in quarantine"] }
-    let rows = changes.map { change in
-        [
-            String(change.id), plain(change.reason), plain(change.origin), plain(change.operation),
-            plain(change.table), columns(change.key), plain(change.commitLSN),
-        ]
-    }
-    return table(
-        [["ID", "REASON", "ORIGIN", "CHANGE", "TABLE", "KEY", "COMMITTED AT"]] + rows, [.right])
-}
-
-/// One change with its row.
-func quarantineDetail(_ change: QuarantineLine, _ style: Style) -> [String] {
-    var pairs: [(name: String, value: String)] = [
-        ("Change", style.bold(String(change.id)) + "  \(plain(change.operation)) of \(plain(change.table))"),
-        ("Reason", "\(plain(change.reason)): \(plain(change.detail))"), ("Origin", plain(change.origin)),
-        ("Committed", "\(plain(change.committedAt)) at \(plain(change.commitLSN))"), ("Key", columns(change.key)),
-    ]
-    for (index, column) in (change.row ?? [:]).sorted(by: { $0.key < $1.key }).enumerated() {
-        pairs.append((index == 0 ? "Row" : "", "\(plain(column.key)) = \(column.value.map(plain) ?? "null")"))
-    }
-    return keyValues(pairs)
-}
-
-private func columns(_ values: [String: String?]) -> String {
-    values.sorted { $0.key < $1.key }.map { "\(plain($0.key))=\($0.value.map(plain) ?? "null")" }
-        .joined(separator: ",")
 }

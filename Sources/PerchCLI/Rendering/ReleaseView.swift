@@ -130,6 +130,9 @@ struct ReleaseView {
             if let reason = clone.reason { pairs.append(("", style.yellow(plain(reason)))) }
         }
         pairs.append(("WAL held", bytes(data.heldWALBytes)))
+        if let open = data.decisionsOpen, open > 0 {
+            pairs.append(("Open", "\(counted(open, "decision")): `perch quarantine list \(detail.summary.id) --open`"))
+        }
         if let reason = data.reason { pairs.append(("Data", style.yellow(plain(reason)))) }
         return keyValues(pairs)
     }

@@ -48,6 +48,35 @@ struct HealedRows: Hashable, Sendable {
     }
 }
 
+extension HealedRows {
+    /// Drops what releases of a service wrote down and that is older than `limit`.
+    ///
+    /// - Returns: what was done, a sentence each.
+    static func dropOld(
+        _ service: ServiceName, before limit: Instant, _ session: Connection
+    ) async throws(Failure) -> [String] {
+        let prefix = "healed_" + ReleaseID(service: service, number: 1).sqlName.dropLast()
+        var done: [String] = []
+        do {
+            let tables = try await session.names(
+                "select relname from pg_class where relnamespace = to_regnamespace('perch') and relkind = 'r' "
+                    + "and starts_with(relname, $1)", [prefix])
+            for table in tables where table.dropFirst(prefix.count).allSatisfy(\.isNumber) {
+                let name = "perch.\(quoteIdentifier(table))"
+                let isOld = try await session.isTrue(
+                    "select coalesce(max(healed_at) < to_timestamp($1::float8 / 1000), true) from \(name)",
+                    ["\(limit.millisecondsSince1970)"])
+                guard isOld else { continue }
+                try await session.execute("drop table \(name)")
+                done.append("dropped table \(name): its time is over")
+            }
+        } catch {
+            throw Failure("cannot look for what was healed: \(error)", isTransient: true)
+        }
+        return done
+    }
+}
+
 extension HealedRows.Line {
     /// Key, before and after as JSON.
     var images: [String?] {

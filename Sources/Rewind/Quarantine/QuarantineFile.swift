@@ -15,6 +15,8 @@ final class QuarantineFile: @unchecked Sendable {
     private static let flushBytes = 1 << 16
 
     private let path: FilePath
+    /// Of files that were there already: a finished one, and what came to the disk of one that was not.
+    let earlier: [[QuarantinedChange]]
     private let unfinished: FilePath
     private let descriptor: FileDescriptor
     private let encoder = JSONEncoder()
@@ -24,6 +26,7 @@ final class QuarantineFile: @unchecked Sendable {
     init(_ path: FilePath) throws(Failure) {
         self.path = path
         unfinished = FilePath(path.string + ".new")
+        earlier = [(try? Self.read(path)) ?? [], (try? Self.read(unfinished)) ?? []]
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
             descriptor = try FileDescriptor.open(
@@ -34,6 +37,11 @@ final class QuarantineFile: @unchecked Sendable {
     }
 
     deinit { try? descriptor.close() }
+
+    /// What people decided about the finished file or an earlier one.
+    func decisions() throws(Failure) -> [EntryIdentity: QuarantineDecision] {
+        try DecisionFile(reading: path.removingLastComponent().appending(ReleaseFolder.decisionsName)).decisions
+    }
 
     func append(_ entries: [QuarantinedChange]) throws(Failure) {
         for entry in entries {

@@ -28,6 +28,7 @@ struct Replay {
     private(set) var roundBegan: PostgresTimestamp?
     /// The clone takes them while the next batch is read.
     private var underway: [RecordedTransaction] = []
+    private var imagesUnderway = LiveImages()
     /// The canary ran DDL; the restored database stays without it.
     private(set) var canaryChangedSchema = false
 
@@ -115,7 +116,7 @@ struct Replay {
         } catch {
             throw Failure("cannot read the report of the replay: \(error)", isTransient: true)
         }
-        try report.requireDecisions()
+        try await report.requireDecisions(connection)
     }
 
     /// The list of what was kept out or put together is complete and durable then.
@@ -135,7 +136,7 @@ struct Replay {
         }
         if transaction.endLSN.rawValue <= clone.position {
             // Merged before a crash: only the list of what was kept out is made again.
-            try report.note(transaction, clone.keptOut)
+            try report.note(transaction, clone.keptOut, LiveImages())
             position = transaction.endLSN
             return
         }
@@ -156,21 +157,25 @@ struct Replay {
         batch = []
         batchChanges = 0
         batchBytes = 0
-        if isLast {
+        // What live's rows were is read from the clone as it is before this batch.
+        let wantsImages = transactions.contains { report.policy.mayKeepOut($0) }
+        if isLast || wantsImages {
             try await clone.finish()
             try noteUnderway()
-            try await clone.apply(transactions)
-        } else {
-            try await clone.begin(transactions)
-            try noteUnderway()
         }
+        let images =
+            wantsImages
+            ? try await LiveImages(transactions, clone.schema, report.policy, connection) : LiveImages()
+        if isLast { try await clone.apply(transactions) } else { try await clone.begin(transactions) }
+        try noteUnderway()
         underway = transactions
+        imagesUnderway = images
         if isLast { try noteUnderway() }
     }
 
     /// To be called when what was begun is in the clone.
     private mutating func noteUnderway() throws(Failure) {
-        for transaction in underway { try report.note(transaction, clone.keptOut) }
+        for transaction in underway { try report.note(transaction, clone.keptOut, imagesUnderway) }
         if let last = underway.last { position = last.endLSN }
         underway = []
     }

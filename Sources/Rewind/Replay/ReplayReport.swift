@@ -26,6 +26,8 @@ struct ReplayReport {
     let file: QuarantineFile
     private(set) var counts = ReplayCounts()
     private var nextID = 1
+    /// Commit LSN -> live's rows before its changes, as an earlier list has them.
+    private let earlier: [String: [[String: String?]?]]
 
     private static let page = 1_000
 
@@ -33,32 +35,36 @@ struct ReplayReport {
         self.schema = schema
         self.policy = policy
         self.file = file
+        earlier = file.earlier.reduce(into: [:]) { known, list in
+            let rows = Dictionary(grouping: list.filter(\.isKeptOut), by: \.commitLSN).mapValues { $0.map(\.before) }
+            known.merge(rows) { $0.count > $1.count ? $0 : $1 }
+        }
     }
 
     /// Takes note of a merged transaction; to be called once for each, in commit order.
     ///
-    /// - Parameter keptOut: commit LSNs of stable transactions that were kept out as a whole, with why.
-    mutating func note(_ transaction: RecordedTransaction, _ keptOut: [UInt64: String]) throws(Failure) {
+    /// - Parameters:
+    ///   - keptOut: commit LSNs of stable transactions that were kept out as a whole, with why.
+    ///   - images: live's rows before its changes, as far as they are known.
+    mutating func note(
+        _ transaction: RecordedTransaction, _ keptOut: [UInt64: String], _ images: LiveImages
+    ) throws(Failure) {
         guard !transaction.changes.isEmpty, transaction.origin != .heal else { return }
         if policy.writes == .stable,
             transaction.origin == .canary || transaction.origin == .neither && policy.unattributed == .canary
         {
             counts.canaryTransactions += 1
-            for change in transaction.changes {
-                let new = entries(
-                    change, of: transaction, .canaryWrite,
-                    detail: transaction.origin == .neither ? "neither role wrote it" : "the canary wrote it")
-                counts.canaryRows += new.count
-                try file.append(new)
-            }
+            let new = entries(
+                of: transaction, .canaryWrite, images,
+                detail: transaction.origin == .neither ? "neither role wrote it" : "the canary wrote it")
+            counts.canaryRows += new.count
+            try file.append(new)
         } else if let why = keptOut[transaction.commitLSN.rawValue] {
             counts.stableTransactionsKeptOut += 1
-            for change in transaction.changes {
-                try file.append(
-                    entries(
-                        change, of: transaction, .transactionKeptOut,
-                        detail: "its transaction met what the canary wrote: \(why)"))
-            }
+            try file.append(
+                entries(
+                    of: transaction, .transactionKeptOut, images,
+                    detail: "its transaction met what the canary wrote: \(why)"))
         } else {
             counts.stableTransactions += 1
             counts.changes += transaction.changes.count
@@ -85,34 +91,58 @@ struct ReplayReport {
         }
     }
 
-    /// - Throws: when the policy wants every decision made before the data is switched.
-    func requireDecisions() throws(Failure) {
+    /// - Throws: when the policy wants every decision made before the data is switched, and one is open; the list is complete
+    ///   and durable then, for people to look at.
+    mutating func requireDecisions(_ connection: Connection) async throws(Failure) {
         let mode = MergeMode(rawValue: policy.merge.rawValue) ?? .nonconflict
         guard mode.gate(openEntries: counts.open) == .refuse else { return }
+        let (first, decisions) = (nextID, try file.decisions())
+        var open = 0
+        try await forEachFinding(connection) { entry throws(Failure) in
+            if entry.isOpen, !decisions.isDecided(entry) { open += 1 }
+        }
+        nextID = first
+        guard mode.gate(openEntries: open) == .refuse else { return }
+        try await finish(connection)
         throw Failure(
-            "\(counts.open) rows wait for a decision, and rollback.merge is nocascade",
-            hint:
-                "live data is untouched; decide them in live, or let live's values stand with rollback.merge: nonconflict"
+            "\(open) rows wait for a decision, and rollback.merge is nocascade",
+            hint: "live data is untouched; `perch quarantine list --open` names them: apply or discard them, "
+                + "or let live's values stand with rollback.merge: nonconflict"
         )
     }
 
     /// Writes the findings behind the canary's writes; the file is complete then.
     mutating func finish(_ connection: Connection) async throws(Failure) {
+        let (file, decisions) = (file, try file.decisions())
+        var open = 0
+        try await forEachFinding(connection) { entry throws(Failure) in
+            if entry.isOpen, !decisions.isDecided(entry) { open += 1 }
+            try file.append([entry])
+        }
         do {
-            var last = 0
-            while true {
-                let lines = try await CloneState.report(connection, after: last, limit: Self.page)
-                guard let end = lines.last else { break }
-                last = end.number
-                try file.append(lines.map { entry($0.finding, committedAt: $0.committedAt) })
-            }
             try await count(connection)
-        } catch let failure as Failure {
-            throw failure
         } catch {
             throw Failure("cannot read the report of the replay: \(error)", isTransient: true)
         }
+        counts.open = open
         try file.finish()
+    }
+
+    private mutating func forEachFinding(
+        _ connection: Connection, _ body: (QuarantinedChange) throws(Failure) -> Void
+    ) async throws(Failure) {
+        var last = 0
+        while true {
+            let lines: [CloneState.ReportLine]
+            do {
+                lines = try await CloneState.report(connection, after: last, limit: Self.page)
+            } catch {
+                throw Failure("cannot read the report of the replay: \(error)", isTransient: true)
+            }
+            guard let end = lines.last else { return }
+            last = end.number
+            for line in lines { try body(entry(line.finding, committedAt: line.committedAt)) }
+        }
     }
 
     // MARK: Entries
@@ -133,24 +163,39 @@ struct ReplayReport {
     private var decides: Bool { policy.merge == .nonconflict || policy.merge == .nocascade }
 
     private mutating func entries(
+        of transaction: RecordedTransaction, _ reason: QuarantinedChange.Reason, _ images: LiveImages, detail: String
+    ) -> [QuarantinedChange] {
+        var all = transaction.changes.enumerated().flatMap { number, change in
+            entries(
+                change, of: transaction, reason, before: images.row(before: number, of: transaction), detail: detail)
+        }
+        // What is listed again after it was merged is no more to be seen, but it was listed before.
+        if let earlier = earlier[transaction.commitLSN.description], earlier.count == all.count {
+            for index in all.indices { all[index].before = all[index].before ?? earlier[index] }
+        }
+        return all
+    }
+
+    private mutating func entries(
         _ change: RecordedChange, of transaction: RecordedTransaction, _ reason: QuarantinedChange.Reason,
-        detail: String
+        before: [String: String?]?, detail: String
     ) -> [QuarantinedChange] {
         switch change {
         case .insert(let relation, let new):
-            return [entry(transaction, relation, reason, "INSERT", old: nil, new: new, detail)]
+            return [entry(transaction, relation, reason, "INSERT", old: nil, new: new, nil, detail)]
         case .update(let relation, let old, let new):
-            return [entry(transaction, relation, reason, "UPDATE", old: old, new: filled(new, from: old), detail)]
+            let new = filled(new, from: old)
+            return [entry(transaction, relation, reason, "UPDATE", old: old, new: new, before, detail)]
         case .delete(let relation, let old):
-            return [entry(transaction, relation, reason, "DELETE", old: old, new: nil, detail)]
+            return [entry(transaction, relation, reason, "DELETE", old: old, new: nil, before, detail)]
         case .truncate(let relations, _, _):
-            return relations.map { entry(transaction, $0, reason, "TRUNCATE", old: nil, new: nil, detail) }
+            return relations.map { entry(transaction, $0, reason, "TRUNCATE", old: nil, new: nil, nil, detail) }
         }
     }
 
     private mutating func entry(
         _ transaction: RecordedTransaction, _ relation: RelationDefinition, _ reason: QuarantinedChange.Reason,
-        _ operation: String, old: OldTuple?, new: [TupleValue]?, _ detail: String
+        _ operation: String, old: OldTuple?, new: [TupleValue]?, _ before: [String: String?]?, _ detail: String
     ) -> QuarantinedChange {
         defer { nextID += 1 }
         let table = schema[TableName(relation)]
@@ -161,12 +206,13 @@ struct ReplayReport {
                 key[column.name] = .some(Value(value).shown)
             }
         }
+        let whole = old.flatMap { $0.kind == .full ? relation.named($0.values) : nil }
         return QuarantinedChange(
             id: nextID, reason: reason, origin: transaction.origin == .canary ? .canary : .stable,
             table: TableName(relation).description,
             operation: operation, key: key, row: new.map { relation.named($0) },
             commitLSN: transaction.commitLSN.description, xid: transaction.xid,
-            committedAt: transaction.committedAt.millisecondsSince1970, detail: detail)
+            committedAt: transaction.committedAt.millisecondsSince1970, detail: detail, before: whole ?? before)
     }
 }
 

@@ -47,6 +47,7 @@ enum Leftovers {
         try remove(folder.recording)
         try remove(folder.journal)
         try remove(folder.quarantine)
+        try remove(folder.decisions)
     }
 
     private static func remove(_ path: FilePath) throws(Failure) {
