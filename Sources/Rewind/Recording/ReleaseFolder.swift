@@ -11,6 +11,7 @@ import SystemPackage
 ///     manifest.json            what the snapshot is; there when it is whole
 ///     recording.json           what the recording is and how it ended
 ///     quarantine.jsonl         what was kept out of the data; kept after cleaning up
+///     rewind.json              what a switch did, for a run that finds the databases switched
 struct ReleaseFolder: Hashable, Sendable {
     let root: FilePath
 
@@ -22,6 +23,7 @@ struct ReleaseFolder: Hashable, Sendable {
     var dump: FilePath { root.appending("dump") }
     var recording: FilePath { root.appending("recording.json") }
     var quarantine: FilePath { root.appending("quarantine.jsonl") }
+    var outcome: FilePath { root.appending("rewind.json") }
 
     /// Durable when it returns.
     func make() throws(Failure) {
