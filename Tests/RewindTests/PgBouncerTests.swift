@@ -5,12 +5,13 @@ import Ports
 import Postgres
 import PostgresSupport
 import Releases
+import Synchronization
 import Testing
 
 @testable import Rewind
 
 @Suite(.serialized, .timeLimit(.minutes(5))) struct PgBouncerTests {
-    private let long = Instant(millisecondsSince1970: 0)
+    private let now = Instant(millisecondsSince1970: 0)
 
     @Test func `Clients of PgBouncer wait during the switch, meet no error and lose nothing`() async throws {
         let pooled = try await PooledStage()
@@ -18,7 +19,19 @@ import Testing
         for number in 1...3 { writers.append(PooledWriter(number, through: try await pooled.client())) }
         func acknowledged() -> [Int] { writers.map(\.experience.acknowledged) }
         try await eventually("all write") { acknowledged().allSatisfy { $0 > 20 } }
-        let summary = try await pooled.rewind(at: "switch.fenced") { #expect(try await pooled.isPaused) }
+        let newcomer = Mutex<Task<String?, any Error>?>(nil)
+        let summary = try await pooled.rewind(at: "switch.fenced") {
+            try await pooled.expect(isPaused: true)
+            newcomer.withLock { newcomer in
+                newcomer = Task {
+                    let client = try await pooled.client()
+                    let seen = try await client.query("SELECT balance FROM accounts WHERE id = 7").scalar
+                    await client.close()
+                    return seen
+                }
+            }
+        }
+        #expect(try await newcomer.withLock { $0 }?.value == "7")
         let then = acknowledged()
         try await eventually("all go on") { zip(acknowledged(), then).allSatisfy { $0 > $1 + 20 } }
         for writer in writers { await writer.stop() }
@@ -33,7 +46,7 @@ import Testing
         }
         let longest = writers.map(\.experience.longest).max() ?? .zero
         print("PgBouncer: held \(summary.heldMilliseconds) ms, longest write \(longest.milliseconds) ms")
-        #expect(try await !pooled.isPaused)
+        try await pooled.expect(isPaused: false)
         #expect(await pooled.stage.gate.calls == ["hold", "reconnect", "letGo"])
         try await pooled.expectTheSwitched()
         await pooled.pooler.stop()
@@ -53,7 +66,7 @@ import Testing
         #expect(message.contains("did not pause database \(pooled.stage.database) within"))
         #expect(message.contains("in use: shop_\(pooled.stage.database) of 127.0.0.1:"))
         #expect(message.contains("(transaction pooling)"))
-        #expect(try await !pooled.isPaused)
+        try await pooled.expect(isPaused: false)
         #expect(await !pooled.stage.gate.isHeld)
         #expect(try await pooled.stage.databases() == ["\(pooled.stage.database)|t", "\(pooled.stage.restored)|t"])
         let count = writer.experience.acknowledged
@@ -72,17 +85,30 @@ import Testing
         await pooled.pooler.stop()
     }
 
+    @Test func `Where sessions are pooled, a client that stays lets the switch be given up`() async throws {
+        let pooled = try await PooledStage(freeze: .seconds(2), settings: ["pool_mode": "session"])
+        let idle = try await pooled.client()
+        _ = try await idle.query("SELECT 1")
+        let failure = await #expect(throws: Failure.self) { try await pooled.rewind() }
+        #expect(failure?.message.hasSuffix("(session pooling)") == true)
+        #expect(try await idle.query("SELECT balance FROM accounts WHERE id = 7").scalar == "-1")
+        await idle.close()
+        try await pooled.rewind()
+        try await pooled.expectTheSwitched()
+        await pooled.pooler.stop()
+    }
+
     @Test(arguments: ["switch.paused", "switch.tail", "switch.renaming"])
     func `A step that fails behind the pause lets clients go on`(_ place: String) async throws {
         let pooled = try await PooledStage()
         let writer = PooledWriter(1, through: try await pooled.client())
         await #expect(throws: Failure.self) {
             try await pooled.rewind(at: place) {
-                #expect(try await pooled.isPaused)
+                try await pooled.expect(isPaused: true)
                 throw EndOfTheWorld()
             }
         }
-        #expect(try await !pooled.isPaused)
+        try await pooled.expect(isPaused: false)
         let count = writer.experience.acknowledged
         try await eventually("it goes on") { writer.experience.acknowledged > count + 5 }
         await writer.stop()
@@ -98,9 +124,9 @@ import Testing
         try await fallSilent(pooled, at: place)
         let isSwitched = try await pooled.stage.databases().contains("\(pooled.stage.previous)|t")
         // Before anything else is done, where there is something to do.
-        try await pooled.rewind(at: "replay.done") { #expect(try await !pooled.isPaused) }
+        try await pooled.rewind(at: "replay.done") { try await pooled.expect(isPaused: false) }
         #expect(isSwitched == (place == "switch.renamed"))
-        #expect(try await !pooled.isPaused)
+        try await pooled.expect(isPaused: false)
         let count = writer.experience.acknowledged
         try await eventually("it goes on") { writer.experience.acknowledged > count + 5 }
         await writer.stop()
@@ -115,7 +141,7 @@ import Testing
     func `Clients that a given up rollback left waiting go on when tidying up`(_ place: String) async throws {
         let pooled = try await PooledStage()
         try await fallSilent(pooled, at: place)
-        func tidyUp() async throws -> [String] { try await pooled.stage.data.tidyUp(policy: pooled.policy, now: long) }
+        func tidyUp() async throws -> [String] { try await pooled.stage.data.tidyUp(policy: pooled.policy, now: now) }
         let done = try await tidyUp()
         #expect(
             done.last == "resumed database \(pooled.stage.database) of PgBouncer "
@@ -128,7 +154,7 @@ import Testing
         _ = try await console.simpleQuery("PAUSE \(pooled.stage.database)")
         await console.close()
         #expect(try await tidyUp() == [])
-        #expect(try await pooled.isPaused)
+        try await pooled.expect(isPaused: true)
         await client.close()
         await pooled.pooler.stop()
     }
@@ -142,7 +168,7 @@ import Testing
             }
         }
         try await pooled.stage.letPerchSpeak()
-        #expect(try await pooled.isPaused)
+        try await pooled.expect(isPaused: true)
     }
 
     @Test func `A console that falls silent behind the switch is tried again`() async throws {
@@ -155,7 +181,7 @@ import Testing
         #expect(failure?.message.contains("the data is switched, but PgBouncer keeper@127.0.0.1:") == true)
         #expect(await !pooled.stage.gate.isHeld)
         try pooled.pooler.freeze(false)
-        #expect(try await pooled.isPaused)
+        try await pooled.expect(isPaused: true)
         #expect(try await pooled.rewind().heldMilliseconds > 0)
         #expect(try await client.query("SELECT balance FROM accounts WHERE id = 7").scalar == "7")
         await client.close()

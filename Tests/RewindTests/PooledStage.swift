@@ -1,5 +1,6 @@
 // A stage whose service reaches its database through PgBouncer, and clients that write through it.
 
+import Foundation
 import Ports
 import Postgres
 import PostgresSupport
@@ -54,14 +55,12 @@ final class PooledStage: Sendable {
             pooler.settings(database: stage.database, user: "shop_\(stage.database)"), answerTimeout: .seconds(60))
     }
 
-    var isPaused: Bool {
-        get async throws {
-            let console = try await Connection.open(pooler.console())
-            let result = try await console.simpleQuery("SHOW DATABASES")
-            await console.close()
-            let row = try #require(result.rows.firstIndex { $0.first == stage.database })
-            return result[row, "paused"] == "1"
-        }
+    func expect(isPaused: Bool) async throws {
+        let console = try await Connection.open(pooler.console())
+        let result = try await console.simpleQuery("SHOW DATABASES")
+        await console.close()
+        let row = try #require(result.rows.firstIndex { $0.first == stage.database })
+        #expect(result[row, "paused"] == (isPaused ? "1" : "0"))
     }
 
     /// What canary and stable did besides: its write is out, all others are in.
