@@ -8,6 +8,8 @@ has_libpq() { pkg-config --exists 'libpq >= 15' 2>/dev/null; }
 # Servers of Debian and of apt.postgresql.org; initdb in PATH elsewhere.
 has_server() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
 has_prometheus() { command -v prometheus >/dev/null; }
+# In /usr/sbin, which not everybody's PATH has.
+has_pgbouncer() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 has_psycopg() { "${PYTHON:-/usr/bin/python3}" -c 'import psycopg2' 2>/dev/null; }
 
 missing_packages() {
@@ -17,6 +19,7 @@ missing_packages() {
     has_zlib || printf ' zlib1g-dev'
     has_server || printf ' postgresql'
     has_prometheus || printf ' prometheus'
+    has_pgbouncer || printf ' pgbouncer'
     has_psycopg || printf ' python3 python3-psycopg2'
 }
 
@@ -26,8 +29,8 @@ if ! command -v swift >/dev/null; then
     exit 1
 fi
 
-# Installs without starting what is installed: tests run servers of their own, and Debian's service of Prometheus would
-# take port 9090, now and after the next start of the machine.
+# Installs without starting what is installed: tests run servers of their own, and Debian's services of Prometheus and
+# PgBouncer would take ports 9090 and 6432, now and after the next start of the machine.
 install_quietly() {
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
@@ -38,7 +41,9 @@ install_quietly() {
         trap 'exit 1' HUP INT TERM
     fi
     apt-get install -qq -y --no-install-recommends "$@" >/dev/null
-    case " $* " in *' prometheus '*) update-rc.d prometheus disable >/dev/null 2>&1 || true ;; esac
+    for service in prometheus pgbouncer; do
+        case " $* " in *" $service "*) update-rc.d "$service" disable >/dev/null 2>&1 || true ;; esac
+    done
 }
 
 missing=$(missing_packages)

@@ -264,7 +264,8 @@ package protocol DataPort: Sendable {
     func cleanUp(release: ReleaseID, policy: Policy) async throws(Failure)
 
     /// What is due while the service has no release: databases kept from before rollbacks are dropped when their time is
-    /// over, a slot that nobody reads when it passes the budget, and a live database that a rewind left closed is opened.
+    /// over, a slot that nobody reads when it passes the budget; a live database that a rewind left closed is opened, a pooler
+    /// that it left paused resumed.
     ///
     /// - Returns: what was done, a sentence each.
     func tidyUp(policy: Policy, now: Instant) async throws(Failure) -> [String]

@@ -75,6 +75,12 @@ package actor Connection {
         try session.execute(script)
     }
 
+    /// The last statement's result of a script. For servers that know the simple protocol only, as PgBouncer's console.
+    package func simpleQuery(_ script: String) throws(PostgresError) -> QueryResult {
+        try admit()
+        return try session.execute(script)
+    }
+
     /// Runs `COPY ... TO STDOUT`. `row` gets a row with its end of line, valid within the call; in binary format the
     /// file's header comes with the first.
     ///

@@ -119,19 +119,28 @@ extension PostgresData {
             where shobj_description(oid, 'pg_database') like 'perch: %' order by 1
             """, [], "look for databases of rollbacks")
         var done: [String] = []
+        var begun: [(database: String, mark: DatabaseMark)] = []
         for row in marked.rows {
             guard let name = row[0], let mark = DatabaseMark(comment: row[1]) else { continue }
             switch mark {
             case .previous(let release, let since):
-                guard release.service == policy.service, name != admin.database,
-                    since.advanced(by: database.rollback.keepBefore) <= now
+                guard release.service == policy.service, name != admin.database else { continue }
+                begun.append((name, mark))
+                guard since.advanced(by: database.rollback.keepBefore) <= now
                 else { continue }
                 try await cluster.drop(name)
                 done.append("dropped database \(name): its time is over")
             case .switching(let release):
-                guard release.service == policy.service, try await cluster.openClosed(admin.database) else { continue }
+                guard release.service == policy.service else { continue }
+                begun.append((name, mark))
+                guard try await cluster.openClosed(admin.database) else { continue }
                 done.append("opened database \(admin.database), which the rollback of \(release) had left closed")
             case .restoring, .restored: continue
+            }
+        }
+        if let pooler = try PgBouncer.of(database, live: admin.database, self) {
+            for (name, mark) in begun {
+                done += try await letClientsGo(pooler, after: mark, of: name, cluster, database.rollback)
             }
         }
         await cluster.connection.close()

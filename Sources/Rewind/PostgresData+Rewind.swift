@@ -29,6 +29,7 @@ extension PostgresData {
         let run = RewindRun(
             source: source, attribution: file.attribution,
             recording: ReleaseRecording(data: self, release: release, policy: policy, slot: file.slot), gate: gate,
+            pooler: try PgBouncer.of(database, live: admin.database, self),
             keptClone: { [clones] in await clones.take(release) }, log: logger, progress: progress)
         do throws(Failure) {
             let summary = try await run.run()

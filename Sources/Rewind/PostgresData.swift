@@ -55,7 +55,7 @@ package final class PostgresData: DataPort {
             let (database, admin) = try admin(policy)
             return await Preflight(
                 policy: policy, database: database, admin: admin, stable: try settings(database.url),
-                dataFolder: dataFolder
+                pooler: try PgBouncer.of(database, live: admin.database, self), dataFolder: dataFolder
             ).findings()
         } catch {
             return [Finding(level: .failure, check: "reachable", message: error.message, hint: error.hint)]

@@ -11,20 +11,23 @@ struct Preflight: Sendable {
     let database: Policy.Database
     let admin: ConnectionSettings
     let stable: ConnectionSettings
+    let pooler: PgBouncer?
     let dataFolder: String
 
     /// - Parameters:
     ///   - admin: what Perch connects with.
     ///   - stable: what the service's stable instances connect with.
+    ///   - pooler: what is paused while the data is switched.
     ///   - dataFolder: where the dump goes.
     init(
         policy: Policy, database: Policy.Database, admin: ConnectionSettings, stable: ConnectionSettings,
-        dataFolder: String
+        pooler: PgBouncer? = nil, dataFolder: String
     ) {
         self.policy = policy
         self.database = database
         self.admin = admin
         self.stable = stable
+        self.pooler = pooler
         self.dataFolder = dataFolder
     }
 
@@ -49,6 +52,7 @@ struct Preflight: Sendable {
             }
         }
         await connection.close()
+        if let pooler { findings += await check(pooler) }
         return findings
     }
 

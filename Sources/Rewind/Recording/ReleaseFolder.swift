@@ -12,6 +12,7 @@ import SystemPackage
 ///     recording.json           what the recording is and how it ended
 ///     quarantine.jsonl         what was kept out of the data; kept after cleaning up
 ///     decisions.jsonl          what people decided about it; kept as well
+///     rewind.json              what a switch did, for a run that finds the databases switched
 struct ReleaseFolder: Hashable, Sendable {
     let root: FilePath
 
@@ -25,6 +26,7 @@ struct ReleaseFolder: Hashable, Sendable {
     var quarantine: FilePath { root.appending("quarantine.jsonl") }
     static let decisionsName = "decisions.jsonl"
     var decisions: FilePath { root.appending(Self.decisionsName) }
+    var outcome: FilePath { root.appending("rewind.json") }
 
     /// Durable when it returns.
     func make() throws(Failure) {

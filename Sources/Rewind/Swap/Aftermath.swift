@@ -33,6 +33,17 @@ struct Outcome: Codable {
         return try? JSONDecoder().decode(Outcome.self, from: bytes)
     }
 
+    /// Until then requests or clients may still wait.
+    var isFinished: Bool { summary.heldMilliseconds > 0 }
+
+    /// Another run's requests were let go by the router at the latest when their deadline came.
+    mutating func finish(heldSince: ContinuousClock.Instant?, freeze: Span) {
+        guard !isFinished else { return }
+        let held = heldSince.map { (ContinuousClock.now - $0).milliseconds }
+        summary.heldMilliseconds =
+            held ?? min(wallClock().since(self.heldSince).milliseconds, freeze.milliseconds)
+    }
+
     static func unknown(_ names: DatabaseNames) -> Outcome {
         Outcome(
             summary: RewindSummary(
@@ -49,6 +60,13 @@ struct Aftermath: Sendable {
     func finish(_ cluster: Cluster, heldSince: ContinuousClock.Instant?) async throws(Failure) -> RewindSummary {
         try await reach(run.faultPoint, "switch.renamed")
         var outcome = Outcome.read(run.outcome) ?? .unknown(run.names)
+        // First, for instances may use the pooler as well.
+        var stillPaused: Failure?
+        do throws(Failure) {
+            try await run.pooler?.letGo(anew: true)
+        } catch {
+            stillPaused = error
+        }
         do throws(Failure) {
             try await run.gate.reconnect()
         } catch {
@@ -56,13 +74,12 @@ struct Aftermath: Sendable {
             run.log.error("instances did not reconnect", metadata: ["reason": "\(error.message)"])
         }
         await run.gate.letGo()
-        if outcome.summary.heldMilliseconds == 0 {
-            let held = heldSince.map { (ContinuousClock.now - $0).milliseconds }
-            // Another run's requests were let go by the router at the latest when their deadline came.
-            outcome.summary.heldMilliseconds =
-                held
-                ?? min(
-                    wallClock().since(outcome.heldSince).milliseconds, run.policy.freeze.milliseconds)
+        if let stillPaused {
+            throw Failure(
+                "the data is switched, but \(stillPaused.message)", hint: stillPaused.hint, isTransient: true)
+        }
+        if !outcome.isFinished {
+            outcome.finish(heldSince: heldSince, freeze: run.policy.freeze)
             try outcome.write(to: run.outcome)
         }
         try await reach(run.faultPoint, "switch.letGo")

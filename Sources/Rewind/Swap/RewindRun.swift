@@ -21,6 +21,8 @@ struct RewindRun: Sendable {
     let attribution: Attribution
     let recording: any RecordingTail
     let gate: any SwitchGate
+    /// Where clients wait that do not come through our router.
+    let pooler: PgBouncer?
     /// The clone that was kept ready, for this run alone.
     let keptClone: @Sendable () async -> ReleaseClone?
     let log: Logger
@@ -41,7 +43,7 @@ struct RewindRun: Sendable {
     var names: DatabaseNames { source.names }
     var faultPoint: FaultPoint { source.faultPoint }
     /// What was done, for a run that finds the databases switched.
-    var outcome: FilePath { source.folder.root.appending("rewind.json") }
+    var outcome: FilePath { source.folder.outcome }
 
     func run() async throws(Failure) -> RewindSummary {
         let cluster = try await Cluster.open(source.admin)
@@ -71,19 +73,24 @@ struct RewindRun: Sendable {
         return true
     }
 
-    /// A crash between fence and switch leaves live closed; production comes first.
+    /// A crash between hold and switch leaves live closed or clients waiting at the pooler; production comes first.
     private func reopenAfterCrash(_ cluster: Cluster) async throws(Failure) {
         guard let live = try await cluster.find(names.live) else {
             throw Failure("database \(names.live) does not exist", hint: "look at database.url of the policy")
         }
-        guard !live.allowsConnections else { return }
-        guard try await cluster.find(names.restored)?.mark == .switching(release) else {
+        let wasSwitching = try await cluster.find(names.restored)?.mark == .switching(release)
+        guard !live.allowsConnections else {
+            if wasSwitching { try await pooler?.letGo() }
+            return
+        }
+        guard wasSwitching else {
             throw Failure(
                 "database \(names.live) allows no connections, and not because of this rollback",
                 hint: "alter database \(quoteIdentifier(names.live)) allow_connections true")
         }
         log.warning("live database was left closed, opening it", metadata: ["database": "\(names.live)"])
         try await cluster.allowConnections(to: names.live, true)
+        try await pooler?.letGo()
         await gate.letGo()
     }
 
@@ -180,6 +187,7 @@ struct RewindRun: Sendable {
                 control, after: .swap(canaryChangedSchema: clone.replay.canaryChangedSchema)) + verified.notCompared
         try await refusePreparedTransactions(cluster)
         try await refuseSuperusersSessions(cluster)
+        try await pooler?.requireDatabase()
         var change = Switch(
             run: self, cluster: cluster, control: control, verified: verified, why: way.why, notUndone: notUndone,
             clone: clone)

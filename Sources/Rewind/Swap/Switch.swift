@@ -1,9 +1,9 @@
 // The switch: requests are held, live is closed, what is left is replayed, both databases are renamed in one transaction,
 // requests go on. The two were compared before; nothing in it takes longer for a larger database.
 //
-//   hold -> fence -> barrier -> tail -> decisions -> sequences -> rename | -> reconnect -> let go
-//                                                                        |
-//            any failure: live is opened again, requests go on           | no way back: only forward
+//   hold -> pause -> fence -> barrier -> tail -> decisions -> sequences -> rename | -> resume -> reconnect -> let go
+//                                                                                 |
+//            any failure: live is opened again, requests go on                    | no way back: only forward
 //
 // Every wait ends with the policy's freeze. The slot stays until after the rename: if live is opened again, the recording
 // goes on without a gap.
@@ -48,12 +48,21 @@ struct Switch {
         do {
             try await reach(run.faultPoint, "switch.hold")
             try await run.gate.hold(deadline: run.policy.freeze)
+            try await pausePooler(budget)
             try await switchHeld(budget)
         } catch {
             try await undo(error)
             throw error
         }
         return try await Aftermath(run: run).finish(cluster, heldSince: budget.begin)
+    }
+
+    /// Half of the time goes to clients that have to end their transactions; the other half is the switch's.
+    private func pausePooler(_ budget: Budget) async throws(Failure) {
+        guard let pooler = run.pooler else { return }
+        try budget.require(before: "PgBouncer was paused")
+        try await pooler.pause(within: budget.left / 2)
+        try await reach(run.faultPoint, "switch.paused")
     }
 
     private mutating func switchHeld(_ budget: Budget) async throws(Failure) {
@@ -221,10 +230,13 @@ struct Switch {
     /// Opens live again and lets requests go. What cannot be undone now is undone when the rollback is tried again.
     private mutating func undo(_ cause: Failure) async throws(Failure) {
         await closeSessions()
+        let stillPaused: Failure?
         do throws(Failure) {
             if await !cluster.connection.isOpen { cluster = try await Cluster.open(run.source.admin) }
             try await cluster.allowConnections(to: names.live, true)
-            try await cluster.mark(names.restored, .restored(run.release))
+            stillPaused = await unpause()
+            // By the mark of a switch the next try knows that there is something to undo.
+            if stillPaused == nil { try await cluster.mark(names.restored, .restored(run.release)) }
         } catch {
             // Requests would meet a closed database. The next try opens it; at the latest the hold ends by itself.
             throw Failure(
@@ -238,6 +250,18 @@ struct Switch {
             try await run.recording.resume()
         } catch {
             throw Failure("\(cause.message); and the recording does not go on: \(error.message)", hint: cause.hint)
+        }
+        if let stillPaused {
+            throw Failure("\(cause.message); and \(stillPaused.message)", hint: stillPaused.hint, isTransient: true)
+        }
+    }
+
+    private func unpause() async -> Failure? {
+        do throws(Failure) {
+            try await run.pooler?.letGo()
+            return nil
+        } catch {
+            return error
         }
     }
 }
