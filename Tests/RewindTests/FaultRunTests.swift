@@ -13,11 +13,23 @@ import Testing
 
 @Suite(.serialized) struct FaultRunTests {
     private static let attempts = 8
+    private static let lanes: UInt64 = 2
 
     @Test func `Whatever strikes a rewind, it ends right or says that it cannot`() async throws {
         let seeds = TestLength.seeds(usually: UInt64(Fault.Kind.allCases.count))
+        let tally = try await withThrowingTaskGroup(of: FaultTally.self) { group in
+            for lane in 0..<Self.lanes { group.addTask { try await Self.play(seeds.filter { $0 % Self.lanes == lane }) } }
+            var tally = FaultTally()
+            for try await some in group { tally.add(some) }
+            return tally
+        }
+        print("figures: \(tally)")
+        for failure in tally.failures { Issue.record("\(failure)") }
+    }
+
+    /// One after the other on a server of their own: it crashes, so nobody else uses it.
+    private static func play(_ seeds: [UInt64]) async throws -> FaultTally {
         var tally = FaultTally()
-        // Crashes, so nobody else uses it.
         let server = try await PostgresServer.start()
         for seed in seeds {
             do {
@@ -28,25 +40,22 @@ import Testing
             if tally.failures.count >= 5 { break }
         }
         server.remove()
-        print("figures: \(tally)")
-        for failure in tally.failures { Issue.record("\(failure)") }
+        return tally
     }
 
-    private func play(_ seed: UInt64, _ server: PostgresServer, _ tally: inout FaultTally) async throws {
+    private static func play(_ seed: UInt64, _ server: PostgresServer, _ tally: inout FaultTally) async throws {
         var random = SeededGenerator(seed: seed)
         let kind = Fault.Kind.allCases[Int(seed % UInt64(Fault.Kind.allCases.count))]
         let mode: Policy.DataRollback.Mode = kind == .lostReply ? .swap : random.pick([.swap, .heal])
         let snapshot: Policy.SnapshotMode = random.pick([.dump, .clone])
-        let fault = Fault(kind, mode, &random)
+        let fault = Fault(kind, mode, snapshot, &random)
         let name = "seed \(seed), \(snapshot) and \(mode), \(fault)"
         let play = try await LedgerPlay(seed: seed, on: server, mode, snapshot)
         let stage = play.stage
         let tools = try await FaultTools(stage)
-        var successor: PostgresData?
         let (end, data) = try await play.run(.short) { stage in
             try await rewind(stage, fault, tools, &random)
         }
-        successor = data
         var faults: [String] = []
         switch end {
         case .done(let summary, let attempts):
@@ -60,9 +69,10 @@ import Testing
             if kind != .lostTail { faults.append("halted: \(failure)") }
         }
         tally.runs[kind.rawValue, default: 0] += 1
+        if !tools.hasStruck(fault) { tally.notReached += 1 }
         tally.transactions += play.stable.ids.count + play.canary.ids.count
         if !faults.isEmpty { tally.failures.append("\(name): \(faults.joined(separator: "; "))") }
-        try await stage.remove(successor)
+        try await stage.remove(data)
     }
 
     private enum End: Sendable {
@@ -71,12 +81,12 @@ import Testing
     }
 
     /// Asks for the rewind until it ends; the fault strikes once.
-    private func rewind(
+    private static func rewind(
         _ stage: Stage, _ fault: Fault, _ tools: FaultTools, _ random: inout SeededGenerator
     ) async throws -> (End, PostgresData) {
         var data = stage.data
         var last: (any Error)?
-        for attempt in 1...Self.attempts {
+        for attempt in 1...attempts {
             do {
                 if attempt > 1 { return (.done(try await stage.rewind(with: data), attempts: attempt), data) }
                 return (.done(try await struck(stage, fault, tools), attempts: attempt), data)
@@ -97,7 +107,7 @@ import Testing
         return (.halted(last as? Failure ?? Failure("\(last!)")), data)
     }
 
-    private func struck(_ stage: Stage, _ fault: Fault, _ tools: FaultTools) async throws -> RewindSummary {
+    private static func struck(_ stage: Stage, _ fault: Fault, _ tools: FaultTools) async throws -> RewindSummary {
         if let place = fault.place {
             return try await stage.rewind(at: place) { try await tools.strike(fault) }
         }
@@ -125,6 +135,8 @@ import Testing
 
 private struct FaultTally: CustomStringConvertible {
     var runs: [String: Int] = [:]
+    /// Runs whose place was not on the way.
+    var notReached = 0
     /// Rewinds that were asked for until one ended.
     var attempts = 0
     var transactions = 0
@@ -132,9 +144,18 @@ private struct FaultTally: CustomStringConvertible {
     var halted: [String: Int] = [:]
     var failures: [String] = []
 
+    mutating func add(_ other: FaultTally) {
+        runs.merge(other.runs) { $0 + $1 }
+        notReached += other.notReached
+        attempts += other.attempts
+        transactions += other.transactions
+        halted.merge(other.halted) { $0 + $1 }
+        failures += other.failures
+    }
+
     var description: String {
         "fault runs \(runs.values.reduce(0, +)), transactions \(transactions), "
             + runs.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-            + ", attempts \(attempts), halted \(halted), failures \(failures.count)"
+            + ", not reached \(notReached), attempts \(attempts), halted \(halted), failures \(failures.count)"
     }
 }

@@ -34,6 +34,8 @@ private struct LedgerWriter {
     let user: String
     let accounts: ClosedRange<Int>
     var random: SeededGenerator
+    /// Behind each transaction.
+    var pause = Duration.zero
 
     /// Writes until the ledger stops or, for the canary, until its role may not connect any more.
     mutating func run(givesUp: Bool) async {
@@ -71,6 +73,7 @@ private struct LedgerWriter {
                     _ = try await connection.query("COMMIT")
                     ledger.add(id)
                     await stage.gate.leave()
+                    if pause > .zero { try? await Task.sleep(for: pause) }
                 } catch {
                     await stage.gate.leave()
                     break
@@ -88,7 +91,9 @@ struct LedgerPlay: Sendable {
         var stable = 150
         var canary = 50
         var more = 50
-        static let short = Load(stable: 60, canary: 20, more: 15)
+        /// Of each session, between its transactions.
+        var pause = Duration.zero
+        static let short = Load(stable: 60, canary: 20, more: 15, pause: .milliseconds(8))
     }
 
     let seed: UInt64
@@ -114,7 +119,7 @@ struct LedgerPlay: Sendable {
                 group.addTask {
                     var writer = LedgerWriter(
                         stage: stage, ledger: stable, name: "s\(number)", user: "shop_\(stage.database)",
-                        accounts: 1...200, random: SeededGenerator(seed: seed &+ UInt64(number)))
+                        accounts: 1...200, random: SeededGenerator(seed: seed &+ UInt64(number)), pause: load.pause)
                     await writer.run(givesUp: false)
                 }
             }
@@ -122,7 +127,8 @@ struct LedgerPlay: Sendable {
                 group.addTask {
                     var writer = LedgerWriter(
                         stage: stage, ledger: canary, name: "c\(number)", user: "canary_\(stage.database)",
-                        accounts: 1...20, random: SeededGenerator(seed: seed &+ UInt64(100 + number)))
+                        accounts: 1...20, random: SeededGenerator(seed: seed &+ UInt64(100 + number)),
+                        pause: load.pause)
                     await writer.run(givesUp: true)
                 }
             }

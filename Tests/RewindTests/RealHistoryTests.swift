@@ -42,21 +42,3 @@ private struct SeededError: Error, CustomStringConvertible {
     let error: any Error
     var description: String { "seed \(seed): \(error)" }
 }
-
-/// How much a random test plays.
-enum TestLength {
-    private static let environment = ProcessInfo.processInfo.environment
-    /// PERCH_LONG: times the usual count.
-    static let factor = environment["PERCH_LONG"].flatMap { UInt64($0) }
-    /// Of a single run that is to be repeated.
-    static let seed = environment["PERCH_TEST_SEED"].flatMap { UInt64($0) }
-
-    /// A long run begins elsewhere each time, at PERCH_FIRST_SEED where one is given.
-    static func seeds(usually count: UInt64) -> ClosedRange<UInt64> {
-        if let seed { return seed...seed }
-        let first =
-            environment["PERCH_FIRST_SEED"].flatMap { UInt64($0) }
-            ?? (factor == nil ? 1 : .random(in: 1_000...9_999_999))
-        return first...(first + count * (factor ?? 1) - 1)
-    }
-}

@@ -44,6 +44,9 @@ final class CuttingProxy: Sendable {
     /// The next COMMIT gets through, its answer does not.
     func cutAfterCommit() { armed.arm() }
 
+    /// Whether that has happened.
+    var hasCut: Bool { armed.hasFired }
+
     private static func address(_ port: Int) -> sockaddr_in {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -86,9 +89,13 @@ final class CuttingProxy: Sendable {
 /// Whether the next COMMIT's answer is to be lost; of all connections.
 private final class Armed: Sendable {
     private let flag = Atomic<Bool>(false)
+    private let fired = Atomic<Bool>(false)
     func arm() { flag.store(true, ordering: .sequentiallyConsistent) }
     /// True once.
     func take() -> Bool { flag.exchange(false, ordering: .sequentiallyConsistent) }
+    /// The answer has come and was thrown away.
+    func fire() { fired.store(true, ordering: .sequentiallyConsistent) }
+    var hasFired: Bool { fired.load(ordering: .sequentiallyConsistent) }
 }
 
 /// One connection, both ways. Whichever way ends first ends the other; the second closes.
@@ -117,7 +124,10 @@ private final class Wire: Sendable {
             if isQuestion, Self.isCommit(buffer[..<count]), armed.take() {
                 isCut.store(true, ordering: .sequentiallyConsistent)
             }
-            if !isQuestion, isCut.load(ordering: .sequentiallyConsistent) { break }
+            if !isQuestion, isCut.load(ordering: .sequentiallyConsistent) {
+                armed.fire()
+                break
+            }
             guard send(to, &buffer, count, Int32(MSG_NOSIGNAL)) == count else { break }
         }
         shutdown(client, Int32(SHUT_RDWR))

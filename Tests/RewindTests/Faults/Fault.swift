@@ -34,13 +34,14 @@ struct Fault: Sendable, CustomStringConvertible {
         var endsPerch: Bool { self == .perchDies || self == .tornTail || self == .lostTail }
     }
 
+    /// Of a rewind that makes its clone; a kept one was made long before.
+    static let restorePlaces = ["restore.created", "restore.loaded", "restore.marked"]
     static let swapPlaces = [
-        "restore.created", "restore.loaded", "restore.marked", "replay.batch", "replay.done", "switch.hold",
-        "switch.fenced", "switch.barrier", "switch.tail", "switch.sequences", "switch.verified", "switch.closed",
+        "replay.batch", "replay.done", "switch.hold", "switch.fenced", "switch.barrier", "switch.tail", "switch.sequences", "switch.verified", "switch.closed",
         "switch.renaming", "switch.renamed", "switch.letGo",
     ]
     static let healPlaces = [
-        "restore.loaded", "replay.batch", "replay.done", "heal.pass", "heal.batch", "heal.group", "heal.occupied",
+        "replay.batch", "replay.done", "heal.pass", "heal.batch", "heal.group", "heal.occupied",
         "heal.done",
     ]
 
@@ -51,15 +52,19 @@ struct Fault: Sendable, CustomStringConvertible {
     let delay: Int
     let length: Int
 
-    init(_ kind: Kind, _ mode: Policy.DataRollback.Mode, _ random: inout SeededGenerator) {
+    init(
+        _ kind: Kind, _ mode: Policy.DataRollback.Mode, _ snapshot: Policy.SnapshotMode,
+        _ random: inout SeededGenerator
+    ) {
         self.kind = kind
-        let places = mode == .heal ? Self.healPlaces : Self.swapPlaces
+        let places =
+            (snapshot == .dump ? Self.restorePlaces : []) + (mode == .heal ? Self.healPlaces : Self.swapPlaces)
         if kind == .lostReply {
             place = "switch.renaming"
         } else {
             place = random.chance(70) ? random.pick(places) : nil
         }
-        delay = random.below(900)
+        delay = random.below(600)
         length = 20 + random.below(400)
     }
 
@@ -71,6 +76,7 @@ struct FaultTools: Sendable {
     let stage: Stage
     let disk: FullDisk
     let wire: CuttingProxy
+    private let isIdle = Flag()
 
     /// Puts the journal on a disk that can be full, and Perch's sessions on a wire that can be cut.
     init(_ stage: Stage) async throws {
@@ -96,6 +102,7 @@ struct FaultTools: Sendable {
 
     /// - Throws: where the rewind cannot go on because its process died.
     func strike(_ fault: Fault) async throws {
+        isIdle.value = false
         switch fault.kind {
         case .serverCrash:
             try await stage.server.stop(.immediate)
@@ -124,6 +131,9 @@ struct FaultTools: Sendable {
             throw EndOfTheWorld()
         }
     }
+
+    /// Whether what was to happen did.
+    func hasStruck(_ fault: Fault) -> Bool { fault.kind == .lostReply ? wire.hasCut : !isIdle.value }
 
     private func killSession() async throws {
         let pid = try await asSuperuser { superuser in
