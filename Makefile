@@ -7,7 +7,7 @@ PYTHON ?= /usr/bin/python3
 # optimised daemon. Where a release build exists, bringing it up to date is quicker still.
 DEMO_MODE ?= $(if $(wildcard .build/release/perchd),release,debug)
 
-.PHONY: help deps build demo test test-demo bench bench-judgement bench-rewind lint format generated clean
+.PHONY: help deps build demo test test-long test-demo bench bench-judgement bench-rewind lint format generated clean
 
 help:
 	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test: deps lint generated ## everything the project proves about itself
 	swift build --build-tests
 	scripts/test-swift.sh
 	@$(MAKE) --no-print-directory test-demo
+
+test-long: deps ## the random proofs of the data rewind, for an hour or two; see scripts/test-long.sh
+	swift build --build-tests
+	scripts/test-long.sh
 
 test-demo: ## the tests of the demo's shop, traffic and verdict
 	cd demo && $(PYTHON) -B -m unittest

@@ -7,10 +7,14 @@ import Testing
 
 @Suite struct HistoryTests {
     private static let environment = ProcessInfo.processInfo.environment
-    /// `PERCH_TEST_SEED` plays that one history; else `PERCH_MERGE_HISTORIES` is how many are played in each mode.
-    static let seed = environment["PERCH_TEST_SEED"].flatMap { UInt64($0) }
-    static let count = seed != nil ? 1 : environment["PERCH_MERGE_HISTORIES"].flatMap { UInt64($0) } ?? 100
-    static let seeds = (seed ?? 1)..<((seed ?? 1) + count)
+    /// `PERCH_TEST_SEED` plays that one history; else `PERCH_LONG` times 100 are played in each mode, from
+    /// `PERCH_FIRST_SEED` on.
+    static let seed = number("PERCH_TEST_SEED")
+    static let count = seed != nil ? 1 : 100 * (number("PERCH_LONG") ?? 1)
+    static let seeds = first..<(first + count)
+    private static let first = seed ?? number("PERCH_FIRST_SEED") ?? 1
+
+    private static func number(_ name: String) -> UInt64? { environment[name].flatMap { UInt64($0) } }
 
     static func play(_ seed: UInt64, _ mode: MergeMode) throws -> Tally {
         var history = History(seed: seed, mode: mode)
@@ -30,7 +34,7 @@ import Testing
                 failures.append("\(error)")
             }
         }
-        print("PERCH_TEST_SEED=\(Self.seeds.lowerBound) and on, \(mode): \(tally)")
+        print("figures: merge histories \(tally.histories), \(mode), \(tally), failures \(failures.count)")
         if !failures.isEmpty {
             Issue.record(
                 "\(failures.count) of \(Self.count) histories failed:\n\(failures.prefix(12).joined(separator: "\n"))")

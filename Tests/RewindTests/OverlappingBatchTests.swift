@@ -13,7 +13,9 @@ import Testing
 @Suite struct OverlappingBatchTests {
     private static let bookings = relation("bookings", oid: 1, ["id", "during"], key: ["id"])
 
-    private func transaction(_ number: UInt64, _ origin: RecordedOrigin, _ change: RecordedChange) -> RecordedTransaction {
+    private func transaction(_ number: UInt64, _ origin: RecordedOrigin, _ change: RecordedChange)
+        -> RecordedTransaction
+    {
         RecordedTransaction(
             xid: UInt32(number), commitLSN: .init(rawValue: number * 16), endLSN: .init(rawValue: number * 16 + 8),
             committedAt: PostgresTimestamp(microsecondsSince2000: 0), origin: origin, changes: [change])

@@ -199,6 +199,20 @@ final class Stage: Sendable {
         await connection.close()
     }
 
+    /// Leaves nothing of the stage on the server: long runs would use up its slots.
+    func remove(_ data: PostgresData? = nil) async throws {
+        await (data ?? self.data).stopRecording()
+        let connection = try await Connection.open(server.settings())
+        for name in try await databases().map({ $0.prefix { $0 != "|" } }) {
+            // A slot whose reader has not quite gone is in the way for a moment.
+            try await eventually("\(name) is dropped") {
+                (try? await connection.query("DROP DATABASE \(name) WITH (FORCE)")) != nil
+            }
+        }
+        try await connection.execute("DROP ROLE \(canaryRole), \(stableRole), \(adminRole)")
+        await connection.close()
+    }
+
     /// Databases of this stage's name with whether they take connections.
     func databases() async throws -> [String] {
         try await rows(
