@@ -125,13 +125,14 @@ extension PostgresData {
             switch mark {
             case .previous(let release, let since):
                 guard release.service == policy.service, name != admin.database else { continue }
-                begun.append((name, mark))
-                guard since.advanced(by: database.rollback.keepBefore) <= now
-                else { continue }
+                if name == DatabaseNames(live: admin.database, release: release).previous { begun.append((name, mark)) }
+                guard since.advanced(by: database.rollback.keepBefore) <= now else { continue }
                 try await cluster.drop(name)
                 done.append("dropped database \(name): its time is over")
             case .switching(let release):
-                guard release.service == policy.service else { continue }
+                guard release.service == policy.service,
+                    name == DatabaseNames(live: admin.database, release: release).restored
+                else { continue }
                 begun.append((name, mark))
                 guard try await cluster.openClosed(admin.database) else { continue }
                 done.append("opened database \(admin.database), which the rollback of \(release) had left closed")

@@ -246,7 +246,7 @@ struct MistakeTests {
             (
                 "database: {migrate: {command: [a]}}",
                 "2:12: unknown key 'migrate' in database\nhint: known here: url, admin_url, canary_role, canary_password, "
-                    + "snapshot, recording, rollback; keys that begin with x- are free"
+                    + "pgbouncer, snapshot, recording, rollback; keys that begin with x- are free"
             ),
             (
                 "watch: {errors: {status: 5xx}}",

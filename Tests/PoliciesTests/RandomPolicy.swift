@@ -108,7 +108,7 @@ private func randomDatabase(_ random: inout SeededGenerator) -> Policy.Database 
     database.rollback.destructiveDDL = Policy.DataRollback.DestructiveDDL.allCases.randomElement(using: &random)!
     if Bool.random(using: &random) {
         database.pgbouncer = .init(adminURL: .environment("PGBOUNCER"))
-        database.pgbouncer?.database = Bool.random(using: &random) ? nil : awkwardText(&random)
+        database.pgbouncer?.database = Bool.random(using: &random) ? nil : "p" + awkwardText(&random)
     }
     database.rollback.freeze = .milliseconds(Int64.random(in: 1...60_000, using: &random))
     database.rollback.reconnect = Policy.DataRollback.Reconnect.allCases.randomElement(using: &random)!
