@@ -18,7 +18,9 @@ import Testing
     @Test func `Whatever strikes a rewind, it ends right or says that it cannot`() async throws {
         let seeds = TestLength.seeds(usually: UInt64(Fault.Kind.allCases.count))
         let tally = try await withThrowingTaskGroup(of: FaultTally.self) { group in
-            for lane in 0..<Self.lanes { group.addTask { try await Self.play(seeds.filter { $0 % Self.lanes == lane }) } }
+            for lane in 0..<Self.lanes {
+                group.addTask { try await Self.play(seeds.filter { $0 % Self.lanes == lane }) }
+            }
             var tally = FaultTally()
             for try await some in group { tally.add(some) }
             return tally

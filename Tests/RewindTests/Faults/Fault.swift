@@ -37,7 +37,8 @@ struct Fault: Sendable, CustomStringConvertible {
     /// Of a rewind that makes its clone; a kept one was made long before.
     static let restorePlaces = ["restore.created", "restore.loaded", "restore.marked"]
     static let swapPlaces = [
-        "replay.batch", "replay.done", "switch.hold", "switch.fenced", "switch.barrier", "switch.tail", "switch.sequences", "switch.verified", "switch.closed",
+        "replay.batch", "replay.done", "switch.hold", "switch.fenced", "switch.barrier", "switch.tail",
+        "switch.sequences", "switch.verified", "switch.closed",
         "switch.renaming", "switch.renamed", "switch.letGo",
     ]
     static let healPlaces = [
