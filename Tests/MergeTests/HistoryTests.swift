@@ -34,7 +34,7 @@ import Testing
                 failures.append("\(error)")
             }
         }
-        print("figures: merge histories \(tally.histories), \(mode), \(tally), failures \(failures.count)")
+        print("figures: merge histories \(tally), \(mode), failures \(failures.count)")
         if !failures.isEmpty {
             Issue.record(
                 "\(failures.count) of \(Self.count) histories failed:\n\(failures.prefix(12).joined(separator: "\n"))")

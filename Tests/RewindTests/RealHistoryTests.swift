@@ -31,7 +31,7 @@ import Testing
             }
             return (tally, failures)
         }
-        print("figures: real histories \(tally.worlds), \(tally), failures \(failures.count)")
+        print("figures: real histories \(tally), failures \(failures.count)")
         for failure in failures.prefix(3) { Issue.record("\(failure)") }
         #expect(failures.count == 0)
     }

@@ -2,7 +2,7 @@
 
 import Merge
 
-struct Tally: Sendable {
+struct Tally: Sendable, CustomStringConvertible {
     var histories = 0
     var transactions = 0
     var changes = 0
@@ -41,6 +41,14 @@ struct Tally: Sendable {
         reloads += other.reloads
         maxRounds = max(maxRounds, other.maxRounds)
         reasons.merge(other.reasons) { $0 + $1 }
+    }
+
+    var description: String {
+        "\(histories), transactions \(transactions), changes \(changes), without divergence \(withoutDivergence), T1 \(t1), "
+            + "T2 \(t2) (with contact \(t2WithContact)), T3 \(t3), different \(withDifferences), kept out \(quarantined), "
+            + "rows healed \(healed), restarts \(reloads), by reason "
+            + reasons.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.key.rawValue) \($0.value)" }
+            .joined(separator: ", ")
     }
 }
 

@@ -50,7 +50,7 @@ struct RealSession: Sendable {
 }
 
 /// A history's numbers.
-struct RealTally: Sendable {
+struct RealTally: Sendable, CustomStringConvertible {
     var databases = 0
     var worlds = 0
     var transactions = 0
@@ -69,6 +69,12 @@ struct RealTally: Sendable {
         unreported += other.unreported
         withListedDifferences += other.withListedDifferences
         ways.merge(other.ways) { $0 + $1 }
+    }
+
+    var description: String {
+        "\(worlds) in \(databases) databases, transactions \(transactions), without divergence \(withoutDivergence), of these "
+            + "unreported and equal \(unreported), different as reported \(withListedDifferences); databases by way "
+            + ways.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
     }
 }
 
@@ -123,7 +129,7 @@ actor RealHistory {
         try await sessions.oracle.connection.execute(script)
         let initial = try await RealRows.read(worlds, oracle)
 
-        for _ in 0..<(worlds.count * (4 + random.below(14))) { try await step(sessions, stableOnly: false) }
+        for _ in 0..<(worlds.count * (6 + random.below(20))) { try await step(sessions, stableOnly: false) }
         let live = try await RealRows.read(worlds, stage.server.settings(database: stage.database))
         await sessions.canary.connection.close()
         let summary: RewindSummary

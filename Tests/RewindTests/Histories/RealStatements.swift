@@ -186,30 +186,33 @@ struct RealStatements {
         }
     }
 
+    /// An UPDATE that can hit another row and leave the same one behind returns the row as it was.
     private mutating func log() -> RealStatement {
         let line = "'line\(random.below(4))'"
         let one = "ctid = (SELECT ctid FROM log WHERE line = \(line) ORDER BY at, n LIMIT 1)"
+        let was = "RETURNING o.line, o.at, o.n"
         switch random.below(100) {
         case 0..<50:
             return "INSERT INTO log VALUES (\(isMild ? fresh() : line), \(small()), \(number())) RETURNING line, at, n"
-        case 50..<70: return "UPDATE log SET at = \(10 + small()) WHERE \(one) RETURNING line, at, n"
+        case 50..<70:
+            return "UPDATE log l SET at = \(10 + small()) FROM log o WHERE l.ctid = o.ctid AND l.\(one) \(was)"
         case 70..<85: return "DELETE FROM log WHERE \(one) RETURNING line, at, n"
-        case 85..<97: return "UPDATE log SET n = \(number()) WHERE line = \(line) RETURNING line, at, n"
+        case 85..<97:
+            return "UPDATE log l SET n = \(number()) FROM log o WHERE l.ctid = o.ctid AND l.line = \(line) \(was)"
         default: return "TRUNCATE log"
         }
     }
 
     private mutating func events() -> RealStatement {
         let (id, region) = (id(), random.pick(["'east'", "'west'"]))
+        let other = "FROM events o WHERE (e.id, e.region) = (o.id, o.region) AND e.id = \(id) RETURNING o.id, o.region"
         switch random.below(isMild ? 70 : 100) {
         case 0..<30: return "UPDATE events SET what = \(text()) WHERE id = \(id) RETURNING id, region"
         case 30..<45: return "UPDATE events SET n = n + \(small()) WHERE id = \(id) RETURNING id, region"
-        case 45..<55: return "UPDATE events SET region = \(region) WHERE id = \(id) RETURNING id, region"
+        case 45..<55: return "UPDATE events e SET region = \(region) \(other)"
         case 55..<70: return "INSERT INTO events VALUES (\(newID()), \(region), \(text()), 1) RETURNING id, region"
         case 70..<85: return "DELETE FROM events WHERE id = \(id) RETURNING id, region"
-        case 85..<97:
-            return
-                "UPDATE events SET id = \(newID()), region = \(region), what = \(text()) WHERE id = \(id) RETURNING id, region"
+        case 85..<97: return "UPDATE events e SET id = \(newID()), region = \(region), what = \(text()) \(other)"
         default: return "TRUNCATE events"
         }
     }
