@@ -113,7 +113,11 @@ extension PerchSystem {
             """
             select 'publication ' || pubname from pg_publication
             union all select 'trigger ' || tgname from pg_trigger where not tgisinternal and tgname like '%perch%'
-            union all select 'schema ' || nspname from pg_namespace where nspname like '%perch%'
+            union all select 'schema ' || nspname from pg_namespace n where nspname like '%perch%'
+              and not exists (select from pg_class where relnamespace = n.oid and relname ~ '^healed_')
+            union all select 'function ' || proname from pg_proc where pronamespace = to_regnamespace('perch')
+            union all select 'table ' || relname from pg_class
+              where relnamespace = to_regnamespace('perch') and relkind = 'r' and relname !~ '^healed_'
             """, database: "shop")
         found += (listed + "\n" + inShop).split(separator: "\n").map(String.init)
         return found

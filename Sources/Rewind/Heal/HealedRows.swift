@@ -68,7 +68,7 @@ extension HealedRows {
                     ["\(limit.millisecondsSince1970)"])
                 guard isOld else { continue }
                 try await session.execute("drop table \(name)")
-                done.append("dropped table \(name): its time is over")
+                done.append("dropped table perch.\(table): its time is over")
             }
         } catch {
             throw Failure("cannot look for what was healed: \(error)", isTransient: true)
