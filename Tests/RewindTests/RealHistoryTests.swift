@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct RealHistoryTests {
     @Test func `What differs from stable alone is in the report, whatever the way back`() async throws {
-        let seeds = TestLength.seeds(usually: 8)
+        let seeds = TestLength.seeds(usually: 12)
         let (tally, failures) = try await withThrowingTaskGroup(of: Result<RealTally, any Error>.self) { group in
             var (tally, failures) = (RealTally(), [String]())
             var next = seeds.makeIterator()
@@ -25,7 +25,9 @@ import Testing
             while let result = try await group.next() {
                 switch result {
                 case .success(let more): tally.add(more)
-                case .failure(let error): failures.append("\(error)")
+                case .failure(let error):
+                    TestLength.tell("\(error)")
+                    failures.append("\(error)")
                 }
                 add()
             }

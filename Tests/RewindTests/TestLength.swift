@@ -15,4 +15,9 @@ enum TestLength {
         let first = environment["PERCH_FIRST_SEED"].flatMap { UInt64($0) } ?? 1
         return first...(first + count * factor - 1)
     }
+
+    /// A failure at once, for whoever watches a long run.
+    static func tell(_ failure: String) {
+        FileHandle.standardError.write(Data("failed: \(failure)\n".utf8))
+    }
 }

@@ -30,6 +30,9 @@ struct Fault: Sendable, CustomStringConvertible {
         /// The databases were renamed, and the answer to the COMMIT never came.
         case lostReply = "lost reply"
 
+        /// All kinds in turn.
+        static func of(_ seed: UInt64) -> Kind { allCases[Int(seed % UInt64(allCases.count))] }
+
         /// The rewind is cut off, and asked for again by another process.
         var endsPerch: Bool { self == .perchDies || self == .tornTail || self == .lostTail }
     }

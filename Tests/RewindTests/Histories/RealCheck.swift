@@ -39,6 +39,12 @@ struct RealRows: Sendable {
 
     subscript(place: RealPlace) -> [[String?]] { rows[place] ?? [] }
 
+    /// For people: rows with long values cut short.
+    func shown(_ place: RealPlace) -> String {
+        "[" + self[place].map { $0.map { ($0 ?? "NULL").prefix(24) }.joined(separator: "|") }.joined(separator: ", ")
+            + "]"
+    }
+
     func differences(_ other: RealRows, without columns: Set<Int> = []) -> Set<RealPlace> {
         func claimed(_ rows: [[String?]]) -> [[String?]] {
             rows.map { row in row.indices.filter { !columns.contains($0) }.map { row[$0] } }
@@ -104,7 +110,7 @@ struct RealCheck {
                 if !isUnreported, isExcused(place, world) { continue }
                 return Verdict(
                     fault:
-                        "\(place) is \(result[place]), alone \(alone[place]), and the report does not name it; it has "
+                        "\(place) is \(result.shown(place)), alone \(alone.shown(place)), and the report does not name it; it has "
                         + "\(listed.filter { $0.table.hasPrefix(world.name + ".") }.sorted()) for \(reasons[world.name] ?? [])",
                     isUnreported: isUnreported, differs: true)
             }

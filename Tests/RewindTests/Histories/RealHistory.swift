@@ -151,7 +151,8 @@ actor RealHistory {
         if summary.mode == "heal" {
             let clone = try await RealRows.read(worlds, stage.server.settings(database: stage.restored))
             if let place = result.differences(clone).sorted().first {
-                throw failure("after heal \(place) is \(result[place]) in live, \(clone[place]) in the clone")
+                throw failure(
+                    "after heal \(place) is \(result.shown(place)) in live, \(clone.shown(place)) in the clone")
             }
         }
         let check = RealCheck(
