@@ -112,7 +112,9 @@ extension ReleaseController {
         }
         guard let id = releases.first(where: \.isActive)?.id else { return }
         let active = try await self.state(id)
-        if case .rollingBack = active.phase {
+        // A rollback under `nocascade` waits for exactly these decisions.
+        let waitsForThem = active.id == state.id && active.policy.database?.rollback.merge == .nocascade
+        if case .rollingBack = active.phase, !waitsForThem {
             throw Refusal(
                 .conflict, "\(active.id) is being rolled back", hint: "decide when that has ended", release: active.id)
         }

@@ -107,8 +107,7 @@ struct ReplayReport {
         throw Failure(
             "\(open) rows wait for a decision, and rollback.merge is nocascade",
             hint: "live data is untouched; `perch quarantine list --open` names them: apply or discard them, "
-                + "or let live's values stand with rollback.merge: nonconflict"
-        )
+                + "or let live's values stand with rollback.merge: nonconflict", isTransient: true)
     }
 
     /// Writes the findings behind the canary's writes; the file is complete then.
