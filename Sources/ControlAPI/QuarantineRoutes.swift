@@ -36,5 +36,10 @@ extension ReleaseRoutes {
             let wanted = try await document(DiscardRequest.self, of: request, settings)
             return try answer(try await control.discardQuarantine(id, wanted, by: actorName(request, context)))
         }
+        api.post("releases/:release/rollback/undo") { request, context in
+            let id = try releaseID(context)
+            let wanted = try await document(UndoHealRequest.self, of: request, settings)
+            return try answer(try await control.undoHeal(id, wanted, by: actorName(request, context)))
+        }
     }
 }

@@ -65,6 +65,9 @@ package protocol ControlPlane: Sendable {
     /// Decided, and the data stays as it is.
     func discardQuarantine(_ id: ReleaseID, _ request: DiscardRequest, by person: String)
         async throws(Refusal) -> DecisionResult
+    /// Puts back what healing a release's data changed.
+    func undoHeal(_ id: ReleaseID, _ request: UndoHealRequest, by person: String) async throws(Refusal)
+        -> UndoHealResult
     func exportRecording(_ id: ReleaseID, to sink: @escaping @Sendable (String) async throws -> Void)
         async throws(Refusal)
     /// How long a release would take at the present traffic.

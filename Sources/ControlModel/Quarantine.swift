@@ -212,3 +212,32 @@ package struct DecisionResult: Hashable, Sendable, Codable {
         self.writes = writes
     }
 }
+
+/// Of undoing a heal.
+package struct UndoHealRequest: Hashable, Sendable, Codable {
+    /// Rows that somebody wrote since stay as they are. Without it they are an error, and nothing is done.
+    package var skipChanged: Bool?
+    package var dryRun: Bool?
+
+    package init(skipChanged: Bool? = nil, dryRun: Bool? = nil) {
+        self.skipChanged = skipChanged
+        self.dryRun = dryRun
+    }
+}
+
+/// What undoing a heal did, or would do.
+package struct UndoHealResult: Hashable, Sendable, Codable {
+    package var release: ReleaseID
+    /// Put back.
+    package var rows: Int
+    /// Not as heal left them; a name each.
+    package var changedSince: [String]
+    package var dryRun: Bool
+
+    package init(release: ReleaseID, rows: Int, changedSince: [String], dryRun: Bool) {
+        self.release = release
+        self.rows = rows
+        self.changedSince = changedSince
+        self.dryRun = dryRun
+    }
+}

@@ -214,6 +214,15 @@ extension QuarantinedChange: Codable {
     }
 }
 
+/// What undoing a heal did, or would do.
+package struct HealUndone: Hashable, Sendable, Codable {
+    package var rows = 0
+    /// Not as heal left them; a name each.
+    package var changedSince: [String] = []
+
+    package init() {}
+}
+
 /// What the data side needs while it switches databases.
 package protocol SwitchGate: Sendable {
     /// Requests wait from now on and none is in flight any more.
@@ -256,6 +265,15 @@ package protocol DataPort: Sendable {
         release: ReleaseID, policy: Policy, gate: any SwitchGate,
         progress: @escaping @Sendable (String) async -> Void
     ) async throws(Failure) -> RewindSummary
+
+    /// Puts back what healing a release changed, all of it in one transaction.
+    ///
+    /// - Parameters:
+    ///   - skipsChanged: rows that somebody wrote since stay as they are; else they are an error and nothing is done.
+    ///   - isRehearsal: nothing is written.
+    func undoHeal(
+        release: ReleaseID, policy: Policy, skipsChanged: Bool, isRehearsal: Bool
+    ) async throws(Failure) -> HealUndone
 
     /// Slot, publication, markers and half-made databases are gone; the dump and the journal stay.
     func endRecording(release: ReleaseID, policy: Policy) async throws(Failure)

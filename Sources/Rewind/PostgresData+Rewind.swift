@@ -41,6 +41,30 @@ extension PostgresData {
         }
     }
 
+    package func undoHeal(
+        release: ReleaseID, policy: Policy, skipsChanged: Bool, isRehearsal: Bool
+    ) async throws(Failure) -> HealUndone {
+        let (_, admin) = try admin(policy)
+        let live: Connection
+        do {
+            live = try await Connection.open(admin)
+            try await live.execute(Replay.session)
+        } catch {
+            throw Failure(
+                "cannot prepare a session with database \(admin.database): \(error)",
+                isTransient: error.serverError == nil)
+        }
+        let undo = HealUndo(healed: HealedRows(release: release), live: live)
+        do throws(Failure) {
+            let undone = try await undo.run(skipsChanged: skipsChanged, isRehearsal: isRehearsal)
+            await live.close()
+            return undone
+        } catch {
+            await live.close()
+            throw error
+        }
+    }
+
     private func cloneSource(
         _ release: ReleaseID, _ admin: ConnectionSettings, _ database: Policy.Database,
         _ faultPoint: @escaping FaultPoint

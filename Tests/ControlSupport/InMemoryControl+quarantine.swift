@@ -46,6 +46,15 @@ extension InMemoryControl {
         return result
     }
 
+    package func undoHeal(
+        _ id: ReleaseID, _ request: UndoHealRequest, by person: String
+    ) throws(Refusal) -> UndoHealResult {
+        _ = try find(id)
+        calls.append("undo \(id) \(person) \(request.skipChanged ?? false)")
+        return UndoHealResult(
+            release: id, rows: 3, changedSince: ["public.orders (id = 7)"], dryRun: request.dryRun ?? false)
+    }
+
     package func discardQuarantine(
         _ id: ReleaseID, _ request: DiscardRequest, by person: String
     ) throws(Refusal) -> DecisionResult {

@@ -272,6 +272,15 @@ extension FakeWorld: DataPort {
         }
     }
 
+    func undoHeal(
+        release: ReleaseID, policy: Policy, skipsChanged: Bool, isRehearsal: Bool
+    ) async throws(Failure) -> HealUndone {
+        try await called("undo heal")
+        var undone = HealUndone()
+        undone.rows = 2
+        return undone
+    }
+
     func exportRecording(
         release: ReleaseID, policy: Policy, to sink: @escaping @Sendable (String) async throws -> Void
     ) async throws(Failure) {}

@@ -15,6 +15,20 @@ import Testing
             detail: "the canary wrote it", before: ["id": "\(id)", "state": "open"], isOpen: isOpen)
     }
 
+    @Test func `a heal is undone when nothing is on its way`() async throws {
+        let bench = try await Bench()
+        try await bench.led { controller in
+            let id = try await Self.rolledBack(bench, controller)
+            #expect(try await controller.undoHeal(id, UndoHealRequest(), by: "alice").rows == 2)
+            let promoted = try await controller.trigger(third)
+            _ = try await controller.awaitEnd(promoted)
+            let refusal = await #expect(throws: Refusal.self) {
+                try await controller.undoHeal(promoted, UndoHealRequest(), by: "alice")
+            }
+            #expect(refusal?.message.contains("only a rollback that healed the data can be undone") == true)
+        }
+    }
+
     /// A release that was rolled back, with three entries.
     private static func rolledBack(_ bench: Bench, _ controller: ReleaseController) async throws -> ReleaseID {
         _ = try await controller.awaitEnd(controller.trigger(first))
@@ -117,6 +131,10 @@ import Testing
             }
             #expect(refusal?.message == "\(next) is being rolled back")
             #expect(!bench.world.calls.contains("apply quarantine"))
+            let undo = await #expect(throws: Refusal.self) {
+                try await controller.undoHeal(id, UndoHealRequest(), by: "alice")
+            }
+            #expect(undo?.message == "\(next) is being rolled back")
         }
     }
 }

@@ -100,10 +100,14 @@ private let commit = String(repeating: "c", count: 40)
                     environment: ["PERCH_SERVER": "unix://\(api.socketPath)"])
                 #expect(run.outcome == .ok, "\(run.err)")
             }
+            let undone = await api.perch("rollback", "undo", "shop-1", "--skip-changed")
+            #expect(
+                undone.out
+                    == "3 rows put back\nwritten since it was healed, left as it is: public.orders (id = 7)\n")
             #expect(
                 await control.calls == [
                     "promote shop-1 alice", "abort shop-1 alice slow", "rollback shop true alice bad",
-                    "rollback shop false alice bad", "rollback shop - alice bad",
+                    "rollback shop false alice bad", "rollback shop - alice bad", "undo shop-1 alice true",
                 ])
         }
     }

@@ -200,4 +200,41 @@ private func expectEqualToClone(_ stage: Stage, _ comment: String = "") async th
         try await expectEqualToClone(stage)
         #expect(try await stage.rows("SELECT id, state FROM orders WHERE id < 3 ORDER BY 1") == ["1|paid", "2|new"])
     }
+
+    @Test func `What was healed can be put back, once, and not over what was written since`() async throws {
+        let stage = try await stage()
+        try await stage.canary(
+            """
+            UPDATE orders SET state = 'broken', total = NULL WHERE id <= 3; DELETE FROM lines WHERE "order" = 30;
+            INSERT INTO customers VALUES (100, 'eve', NULL); INSERT INTO log VALUES ('new', NULL), ('new', NULL);
+            """)
+        let canarys = try await tables.asyncMap { try await stage.rows($0) }
+        try await stage.rewind()
+        try await stage.data.endRecording(release: stage.release, policy: stage.policy)
+        let healed = try await tables.asyncMap { try await stage.rows($0) }
+        func undo(skips: Bool = false, rehearses: Bool = false) async throws -> HealUndone {
+            try await stage.data.undoHeal(
+                release: stage.release, policy: stage.policy, skipsChanged: skips, isRehearsal: rehearses)
+        }
+        try await stage.stable("UPDATE orders SET state = 'paid' WHERE id = 2")
+        let rehearsal = try await undo(rehearses: true)
+        #expect(rehearsal.changedSince == ["public.orders (id = 2)"] && rehearsal.rows == 7)
+        let refusal = await #expect(throws: Failure.self) { try await undo() }
+        #expect(refusal?.message == "1 rows were written since they were healed: public.orders (id = 2)")
+        try await stage.stable("UPDATE orders SET state = 'new' WHERE id = 2")
+        #expect(try await tables.asyncMap { try await stage.rows($0) } == healed)
+
+        #expect(try await undo().rows == 8)
+        #expect(try await tables.asyncMap { try await stage.rows($0) } == canarys)
+        let again = await #expect(throws: Failure.self) { try await undo() }
+        #expect(again?.message.contains("there is nothing to undo") == true)
+    }
+}
+
+extension Array where Element: Sendable {
+    fileprivate func asyncMap<Result>(_ transform: (Element) async throws -> Result) async throws -> [Result] {
+        var results: [Result] = []
+        for element in self { results.append(try await transform(element)) }
+        return results
+    }
 }

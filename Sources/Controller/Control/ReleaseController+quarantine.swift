@@ -67,6 +67,28 @@ extension ReleaseController {
         }
     }
 
+    /// Puts back what healing the release's data changed.
+    package func undoHeal(
+        _ id: ReleaseID, _ request: UndoHealRequest, by person: String
+    ) async throws(Refusal) -> UndoHealResult {
+        let state = try await state(id)
+        try await requireDecidable(state)
+        guard state.phase == .rolledBack else {
+            throw Refusal(
+                .conflict, "\(id) is \(state.phase.name): only a rollback that healed the data can be undone",
+                release: id)
+        }
+        do {
+            let undone = try await ports.data.undoHeal(
+                release: id, policy: state.policy, skipsChanged: request.skipChanged ?? false,
+                isRehearsal: request.dryRun ?? false)
+            return UndoHealResult(
+                release: id, rows: undone.rows, changedSince: undone.changedSince, dryRun: request.dryRun ?? false)
+        } catch {
+            throw Refusal(deciding: error, id)
+        }
+    }
+
     // MARK: -
 
     /// - Throws: when an entry that is named is not there.

@@ -32,6 +32,36 @@ struct Abort: AsyncParsableCommand {
 
 struct Rollback: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
+        abstract: "Rolls back a service's active release, or its last one while the undo window is open.",
+        subcommands: [RollbackService.self, RollbackUndo.self], defaultSubcommand: RollbackService.self)
+}
+
+struct RollbackUndo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "undo", abstract: "Puts back the rows that a rollback healed in place.",
+        discussion: "All of them in one transaction, or nothing. After a switch the database as it was is kept instead."
+    )
+    @Argument(help: "Like shop-42.") var release: ReleaseArgument
+    @Flag(help: "Rows that somebody wrote since stay as they are.") var skipChanged = false
+    @Flag(help: "Say what would be done.") var dryRun = false
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let client = try global.client()
+        let body = try ControlJSON.encode(UndoHealRequest(skipChanged: skipChanged, dryRun: dryRun))
+        let json = try await client.post("/api/v1/releases/\(release.id)/rollback/undo", json: body)
+        if global.isJSON { return Console.current.out(json) }
+        let result = try client.decoded(UndoHealResult.self, json)
+        let verb = result.dryRun ? "would be put back" : "put back"
+        say(
+            ["\(counted(result.rows, "row")) \(verb)"]
+                + result.changedSince.map { "written since it was healed, left as it is: \(plain($0))" })
+    }
+}
+
+struct RollbackService: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "service",
         abstract: "Rolls back a service's active release, or its last one while the undo window is open.")
 
     enum DataChoice: EnumerableFlag {
