@@ -52,7 +52,15 @@ struct ReleaseClone: Sendable {
             names: names, admin: source.admin, manifest: source.manifest, dump: source.folder.dump.string,
             programs: .fitting(serverVersion: await cluster.connection.serverVersion), faultPoint: source.faultPoint)
         try await restore.ensure(cluster, progress: progress)
-        // An earlier attempt may have stopped within the switch.
+        // An earlier attempt may have stopped within the switch. While live is closed on its account, the mark has to stay:
+        // it is what lets the rollback that is asked for again open live.
+        if let live = try await cluster.find(names.live), !live.allowsConnections,
+            try await cluster.find(names.restored)?.mark == .switching(source.release)
+        {
+            throw Failure(
+                "database \(names.live) is closed by a rollback that was cut off", hint: "ask for the rollback again",
+                isTransient: true)
+        }
         try await cluster.mark(names.restored, .restored(source.release))
         let connection = try await source.session(names.restored, Replay.session)
         do {
