@@ -37,7 +37,7 @@ import Testing
             do {
                 try await play(seed, server, &tally)
             } catch {
-                tally.fail("seed \(seed), \(Fault.Kind.of(seed).rawValue): \(error)")
+                tally.fail("\(FaultScene(seed)): \(error)")
             }
             if tally.failures.count >= 5 { break }
         }
@@ -46,13 +46,10 @@ import Testing
     }
 
     private static func play(_ seed: UInt64, _ server: PostgresServer, _ tally: inout FaultTally) async throws {
-        var random = SeededGenerator(seed: seed)
-        let kind = Fault.Kind.of(seed)
-        let mode: Policy.DataRollback.Mode = kind == .lostReply ? .swap : random.pick([.swap, .heal])
-        let snapshot: Policy.SnapshotMode = random.pick([.dump, .clone])
-        let fault = Fault(kind, mode, snapshot, &random)
-        let name = "seed \(seed), \(snapshot) and \(mode), \(fault)"
-        let play = try await LedgerPlay(seed: seed, on: server, mode, snapshot)
+        let scene = FaultScene(seed)
+        var random = scene.random
+        let (mode, fault) = (scene.mode, scene.fault)
+        let play = try await LedgerPlay(seed: seed, on: server, mode, scene.snapshot)
         let stage = play.stage
         let tools = try await FaultTools(stage)
         let (end, data) = try await play.run(.short) { stage in
@@ -68,12 +65,12 @@ import Testing
             faults = try await play.faultsWhenHalted(mode)
             tally.halted[failure.message.replacing(/shop.[0-9]+/, with: "shop").prefix(42).description, default: 0] += 1
             // Only a journal that lost what was durable is beyond repair.
-            if kind != .lostTail { faults.append("halted: \(failure)") }
+            if fault.kind != .lostTail { faults.append("halted: \(failure)") }
         }
-        tally.runs[kind.rawValue, default: 0] += 1
+        tally.runs[fault.kind.rawValue, default: 0] += 1
         if !tools.hasStruck(fault) { tally.notReached += 1 }
         tally.transactions += play.stable.ids.count + play.canary.ids.count
-        if !faults.isEmpty { tally.fail("\(name): \(faults.joined(separator: "; "))") }
+        if !faults.isEmpty { tally.fail("\(scene): \(faults.joined(separator: "; "))") }
         try await stage.remove(data)
     }
 

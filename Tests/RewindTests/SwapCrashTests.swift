@@ -143,6 +143,26 @@ private func expectTheEnd(_ stage: Stage, late: Int = 0) async throws {
         try await expectTheEnd(stage)
     }
 
+    @Test func `A kept clone that is taken up while live is closed does not forget on whose account`() async throws {
+        let stage = try await Stage(schema, snapshot: .clone)
+        try await write(stage)
+        await #expect(throws: Failure.self) {
+            try await stage.rewind(at: "switch.tail") {
+                try await stage.silencePerch()
+                throw EndOfTheWorld()
+            }
+        }
+        await stage.data.stopRecording()
+        try await stage.letPerchSpeak()
+        let again = Stage.postgresData(stage.folder)
+        try? await again.resumeRecording(release: stage.release, policy: stage.policy)
+        try await eventually("the clone waits for the rollback") {
+            await again.recording(release: stage.release)?.clone?.state == .interrupted
+        }
+        try await stage.rewind(with: again)
+        try await expectTheEnd(stage)
+    }
+
     @Test func `A session lost while it renames leaves live open`() async throws {
         let stage = try await Stage(schema)
         try await write(stage)

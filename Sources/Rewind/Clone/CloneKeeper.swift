@@ -104,6 +104,7 @@ final class CloneKeeper: Sendable {
         let begin = ContinuousClock.now
         var clone: ReleaseClone
         do throws(Failure) {
+            try await leaveToRollback(cluster)
             clone = try await ReleaseClone.open(source, cluster) { [logger] sentence in
                 logger.info("\(sentence)")
             }
@@ -120,6 +121,12 @@ final class CloneKeeper: Sendable {
             throw error
         }
         return clone
+    }
+
+    /// A rollback that was cut off within its switch finds by the mark what it has to open again; it must stay until then.
+    private func leaveToRollback(_ cluster: Cluster) async throws(Failure) {
+        guard try await cluster.find(source.names.restored)?.mark == .switching(source.release) else { return }
+        throw Failure("a rollback was cut off within its switch and has to be asked for again", isTransient: true)
     }
 
     private func follow(_ clone: inout ReleaseClone) async throws(Failure) {

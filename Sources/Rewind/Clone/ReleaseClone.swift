@@ -52,7 +52,7 @@ struct ReleaseClone: Sendable {
             names: names, admin: source.admin, manifest: source.manifest, dump: source.folder.dump.string,
             programs: .fitting(serverVersion: await cluster.connection.serverVersion), faultPoint: source.faultPoint)
         try await restore.ensure(cluster, progress: progress)
-        // An earlier attempt may have stopped within the switch.
+        // An earlier attempt may have stopped within the switch; a rollback has seen to live before it comes here.
         try await cluster.mark(names.restored, .restored(source.release))
         let connection = try await source.session(names.restored, Replay.session)
         do {

@@ -30,9 +30,6 @@ struct Fault: Sendable, CustomStringConvertible {
         /// The databases were renamed, and the answer to the COMMIT never came.
         case lostReply = "lost reply"
 
-        /// All kinds in turn.
-        static func of(_ seed: UInt64) -> Kind { allCases[Int(seed % UInt64(allCases.count))] }
-
         /// The rewind is cut off, and asked for again by another process.
         var endsPerch: Bool { self == .perchDies || self == .tornTail || self == .lostTail }
     }
@@ -73,6 +70,27 @@ struct Fault: Sendable, CustomStringConvertible {
     }
 
     var description: String { "\(kind.rawValue) at \(place ?? "\(delay) ms") for \(length) ms" }
+}
+
+/// What a seed plays: kinds in turn, the rest at random.
+struct FaultScene: Sendable, CustomStringConvertible {
+    let seed: UInt64
+    let snapshot: Policy.SnapshotMode
+    let mode: Policy.DataRollback.Mode
+    let fault: Fault
+    /// For what else is left to chance.
+    let random: SeededGenerator
+
+    init(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let kind = Fault.Kind.allCases[Int(seed % UInt64(Fault.Kind.allCases.count))]
+        mode = kind == .lostReply ? .swap : random.pick([.swap, .heal])
+        snapshot = random.pick([.dump, .clone])
+        fault = Fault(kind, mode, snapshot, &random)
+        (self.seed, self.random) = (seed, random)
+    }
+
+    var description: String { "seed \(seed), \(snapshot) and \(mode), \(fault)" }
 }
 
 /// What strikes a stage.
