@@ -180,14 +180,14 @@ private let accounts = "SELECT * FROM accounts ORDER BY id"
     }
 
     @Test func `A switch that outlasts the freeze is undone and says how long it needs`() async throws {
-        let stage = try await Stage(schema) { $0.freeze = .milliseconds(1_500) }
+        let stage = try await Stage(schema) { $0.freeze = .seconds(5) }
         try await writeOnBothArms(stage)
         let live = try await stage.rows(accounts)
         let failure = await #expect(throws: Failure.self) {
-            try await stage.rewind(at: "switch.tail") { try await Task.sleep(for: .milliseconds(1_600)) }
+            try await stage.rewind(at: "switch.tail") { try await Task.sleep(for: .milliseconds(5_200)) }
         }
         #expect(failure?.isTransient == true)
-        #expect(failure?.message.contains("held for 1.5 s, it needs") == true)
+        #expect(failure?.message.contains("held for 5.0 s, it needs") == true)
         #expect(await stage.gate.calls == ["hold", "letGo"])
         #expect(try await stage.rows(accounts) == live)
         try await stage.stable("INSERT INTO accounts VALUES (5, 'fay', 50)")

@@ -70,7 +70,8 @@ extension Recorder {
                     slot: file.slot, from: writer.durable.lsn, publications: [file.publication])
                 state.withLock { state in
                     state.isConnected = true
-                    state.reason = nil
+                    // A recording that ended meanwhile keeps its reason.
+                    if state.phase == .recording { state.reason = nil }
                 }
                 ending = await read(connection, &writer)
             }
